@@ -1,0 +1,103 @@
+"""COCO run-length encoding of binary masks.
+
+Runs go down the columns (Fortran order) and start with a run of zeros. `Rle` is what `pycocotools.mask.decode`
+takes, with `counts` as a str so that it fits into JSON. Encoding of single masks is pycocotools'; what it lacks
+(label maps in one pass, runs as arrays) is here and is tested to give the same strings.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+
+class Rle(TypedDict):
+    """One mask: size is [height, width], counts the compressed COCO string."""
+
+    size: list[int]
+    counts: str
+
+
+def _text(rle: dict) -> Rle:
+    return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def encode(mask: NDArray[np.bool_]) -> Rle:
+    """Encode one mask [H, W]."""
+    return _text(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def decode(rle: Rle) -> NDArray[np.bool_]:
+    """Decode to a mask [H, W]."""
+    return coco.decode(rle).astype(bool)
+
+
+def area(rle: Rle) -> int:
+    """Number of pixels of the mask."""
+    return int(coco.area(rle))
+
+
+def bbox(rle: Rle) -> list[int]:
+    """Box [x, y, width, height] in pixels that holds the mask; all zero for an empty mask.
+
+    pycocotools' convention: a one-pixel mask has width and height 1. (segment-anything reports one less.)
+    """
+    return [int(v) for v in coco.toBbox(rle)]
+
+
+def union(rles: Sequence[Rle], height: int, width: int) -> NDArray[np.bool_]:
+    """Pixels [height, width] that lie in any of the masks; none for an empty sequence."""
+    if not rles:
+        return np.zeros((height, width), dtype=bool)
+    return coco.decode(coco.merge(list(rles))).astype(bool)
+
+
+def from_runs(counts: Iterable[int], height: int, width: int) -> Rle:
+    """Compress uncompressed counts: alternating runs of zeros and ones, zeros first."""
+    return _text(coco.frPyObjects({"size": [height, width], "counts": list(map(int, counts))}, height, width))
+
+
+def spans(rle: Rle) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Vertical spans of the mask: column x, first row, row after the last, one entry per span.
+
+    Runs that go on from the foot of a column to the head of the next are split, so each span lies in one column.
+    """
+    height = rle["size"][0]
+    # A run's ends are where the column-major mask changes value.
+    flat = np.flatnonzero(np.diff(decode(rle).ravel(order="F").view(np.int8), prepend=0, append=0))
+    starts, stops = flat[0::2], flat[1::2]
+    first, last = starts // max(height, 1), (stops - 1) // max(height, 1)
+    repeats = last - first + 1
+    run = np.repeat(np.arange(len(starts)), repeats)
+    x = first[run] + np.arange(len(run)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    top = np.where(x == first[run], starts[run] - x * height, 0)
+    bottom = np.where(x == last[run], stops[run] - x * height, height)
+    return x, top, bottom
+
+
+def from_label_map(labels: NDArray[np.integer]) -> dict[int, Rle]:
+    """Encode every label >= 0 of a label map [H, W], in ascending order of label; negative pixels belong to none.
+
+    One pass over the pixels whatever the number of labels.
+    """
+    height, width = labels.shape
+    flat = labels.ravel(order="F")
+    if flat.size == 0:
+        return {}
+    starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]])
+    stops = np.r_[starts[1:], flat.size]
+    values = flat[starts]
+    order = np.argsort(values, kind="stable")
+    found, begin = np.unique(values[order], return_index=True)
+    out: dict[int, Rle] = {}
+    for label, runs in zip(found, np.split(order, begin[1:]), strict=True):
+        if label < 0:
+            continue
+        edges = np.empty(2 * len(runs) + 2, dtype=np.int64)
+        edges[0], edges[-1] = 0, flat.size
+        edges[1:-1:2], edges[2:-1:2] = starts[runs], stops[runs]
+        counts = np.diff(edges)
+        out[int(label)] = from_runs(counts[:-1] if counts[-1] == 0 else counts, height, width)
+    return out
