@@ -59,15 +59,37 @@ def from_runs(counts: Iterable[int], height: int, width: int) -> Rle:
     return _text(coco.frPyObjects({"size": [height, width], "counts": list(map(int, counts))}, height, width))
 
 
+def counts(rle: Rle) -> NDArray[np.int64]:
+    """Uncompressed counts: alternating runs of zeros and ones, zeros first.
+
+    The inverse of pycocotools' rleToString: five bits a character, lowest first, 32 for "more to come", two's
+    complement; from the fourth run on the difference to the run before the last.
+    """
+    characters = np.frombuffer(rle["counts"].encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
+    if not len(characters):
+        return characters
+    last = np.flatnonzero((characters & 32) == 0)
+    first = np.r_[0, last[:-1] + 1]
+    digits = last - first + 1
+    place = np.arange(len(characters)) - np.repeat(first, digits)
+    values = np.add.reduceat((characters & 31) << (5 * place), first)
+    values -= ((characters[last] & 16) > 0).astype(np.int64) << (5 * digits)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
+
+
 def spans(rle: Rle) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Vertical spans of the mask: column x, first row, row after the last, one entry per span.
 
     Runs that go on from the foot of a column to the head of the next are split, so each span lies in one column.
     """
     height = rle["size"][0]
-    # A run's ends are where the column-major mask changes value.
-    flat = np.flatnonzero(np.diff(decode(rle).ravel(order="F").view(np.int8), prepend=0, append=0))
-    starts, stops = flat[0::2], flat[1::2]
+    edges = np.cumsum(counts(rle))
+    starts = edges[: len(edges) // 2 * 2 : 2]
+    stops = edges[1::2]
+    filled = stops > starts
+    starts, stops = starts[filled], stops[filled]
     first, last = starts // max(height, 1), (stops - 1) // max(height, 1)
     repeats = last - first + 1
     run = np.repeat(np.arange(len(starts)), repeats)
