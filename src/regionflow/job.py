@@ -1,4 +1,4 @@
-"""What a stage is given: one job's files, options and machine, as rules, warm workers and the command line hand it over."""
+"""What a stage is given: the files, options and machine of one job, whoever starts it."""
 
 import json
 from collections import OrderedDict
@@ -36,13 +36,14 @@ class Job:
 
     `outputs` are temporary names beside the final ones; whoever started the job renames them when the stage has
     returned, so a stage that fails or is killed leaves nothing under a final name. `options` change the outputs,
-    `runtime` (batch sizes and the like) does not.
+    `runtime` (batch sizes and the like) does not. `names` are the wildcards: image, segmenter, extractor and so on.
     """
 
     stage: str
     inputs: dict[str, Path | list[Path]]
     outputs: dict[str, Path]
     options: dict[str, Any]
+    names: dict[str, str] = field(default_factory=dict)
     runtime: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
     device: str = "cpu"
@@ -62,7 +63,7 @@ class Job:
 
     @classmethod
     def from_json(cls, text: str, **fields: Any) -> "Job":
-        """Read {stage, inputs, outputs, options, runtime, threads}; `fields` are set by the process that runs it."""
+        """Read {stage, inputs, outputs, options, names, runtime, threads}; `fields` are set by whoever runs it."""
         spec = json.loads(text)
         inputs = {
             name: [Path(p) for p in value] if isinstance(value, list) else Path(value)

@@ -1,0 +1,63 @@
+"""results/images.tsv: every image of the set with its size and hash, or the reason why it cannot be read."""
+
+import csv
+import hashlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from regionflow.discover import ImageEntry
+from regionflow.images import UnreadableImage, read
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One line of the table; height and width in pixels, upright, 0 for an unreadable image."""
+
+    id: str
+    path: str
+    split: str
+    height: int
+    width: int
+    sha256: str
+    status: Literal["ok", "unreadable"]
+    reason: str = ""
+
+
+def survey(images: Mapping[str, ImageEntry], max_megapixels: float, threads: int = 1) -> list[ImageRow]:
+    """Read every image as the stages will, in the order given."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda item: _look(*item, max_megapixels), images.items()))
+
+
+def _look(image: str, entry: ImageEntry, max_megapixels: float) -> ImageRow:
+    try:
+        height, width = read(entry.path, max_megapixels).shape[:2]
+        status, reason = "ok", ""
+    except UnreadableImage as error:
+        height = width = 0
+        status, reason = "unreadable", str(error)
+    digest = ""
+    if entry.path.is_file():
+        with entry.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ImageRow(image, str(entry.path), entry.split, height, width, digest, status, reason)
+
+
+def write(path: Path, rows: Iterable[ImageRow]) -> None:
+    """Write the table."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(ImageRow)], delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def read_table(path: Path) -> list[ImageRow]:
+    """Read the table in its order."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            ImageRow(**{**row, "height": int(row["height"]), "width": int(row["width"])})
+            for row in csv.DictReader(file, delimiter="\t")
+        ]
