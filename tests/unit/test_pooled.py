@@ -1,0 +1,79 @@
+"""Pooled files: per image, and the set as a virtual file that never reads a lost file as zeros."""
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from regionflow import pooled
+from regionflow.pooled import BadPooledFile
+
+
+def annotations(n):
+    return [
+        {"id": i, "region_id": f"x_region_{i}", "area": 10 + i, "bbox": [i, 0, 5, 2], "source": "sam"} for i in range(n)
+    ]
+
+
+def image_file(root, image, n, channels=3, error=None):
+    path = root / "set" / f"{image}.h5"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    features = np.random.default_rng(n).random((n, channels), np.float32)
+    pooled.write(path, features, annotations(n), ["ok"] * n, provenance={"stage": "pooled"}, error=error)
+    return path, features
+
+
+def test_round_trip(tmp_path):
+    path, features = image_file(tmp_path, "a", 4)
+    found = pooled.read(path)
+    assert (found.features == features).all()
+    assert found.regions.tolist() == [0, 1, 2, 3]
+
+
+def test_the_set_is_all_rows_in_order_seen_from_any_folder(tmp_path, monkeypatch):
+    made = {name: image_file(tmp_path, name, n) for name, n in (("b/deep", 2), ("none", 0), ("a", 3))}
+    pooled.write_set(tmp_path / "set.h5", {k: p for k, (p, _) in made.items()}, {"stage": "pooled_set"})
+    monkeypatch.chdir("/")
+    os.rename(tmp_path / "set.h5", tmp_path / "renamed.h5")
+    with h5py.File(tmp_path / "renamed.h5") as file:
+        assert (file["features"][:] == np.concatenate([f for _, f in made.values()])).all()
+        assert file["image"][:].tolist() == [0, 0, 2, 2, 2]
+        assert file["image_ids"].asstr()[:].tolist() == ["b/deep", "none", "a"]
+        assert file["region"][:].tolist() == [0, 1, 0, 1, 2]
+        assert file["bbox"][3].tolist() == [1, 0, 5, 2]
+        assert file["area"][4] == 12
+
+
+def test_a_lost_file_reads_as_nan(tmp_path):
+    made = {name: image_file(tmp_path, name, 2)[0] for name in "ab"}
+    pooled.write_set(tmp_path / "set.h5", made, {})
+    made["a"].unlink()
+    with h5py.File(tmp_path / "set.h5") as file:
+        assert np.isnan(file["features"][:2]).all()
+        assert np.isfinite(file["features"][2:]).all()
+
+
+def test_a_set_without_regions_is_empty(tmp_path):
+    path, _ = image_file(tmp_path, "a", 0, channels=0, error="unreadable")
+    pooled.write_set(tmp_path / "set.h5", {"a": path}, {})
+    with h5py.File(tmp_path / "set.h5") as file:
+        assert file["features"].shape == (0, 0)
+    assert pooled.read(path).error == "unreadable"
+
+
+def test_damaged_and_mixed_files_are_named(tmp_path):
+    path, _ = image_file(tmp_path, "a", 2)
+    other, _ = image_file(tmp_path, "b", 2, channels=5)
+    with pytest.raises(BadPooledFile, match=r"\[3, 5\] channels"):
+        pooled.write_set(tmp_path / "set.h5", {"a": path, "b": other}, {})
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(BadPooledFile, match=r"a\.h5: damaged"):
+        pooled.read(path)
+    with pytest.raises(BadPooledFile, match=r"a\.h5: damaged"):
+        pooled.write_set(tmp_path / "set.h5", {"a": path}, {})
+
+
+def test_rows_must_match(tmp_path):
+    with pytest.raises(ValueError, match="3 feature rows, 2 regions"):
+        pooled.write(tmp_path / "x.h5", np.zeros((3, 2), np.float32), annotations(2), ["ok"] * 2, provenance={})
