@@ -29,7 +29,7 @@ __all__ = ["ImageEncoderViT", "MaskDecoderHQ", "MobileEncoder", "Sam", "TinyViT"
 
 
 class MobileEncoder(TinyViT):
-    """MobileSAM's encoder: the same network as HQ-SAM's, without the early features that only HQ-SAM's decoder reads."""
+    """MobileSAM's encoder: HQ-SAM's network without the early features, which only HQ-SAM's decoder reads."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode images [B, 3, 1024, 1024] to [B, 256, 64, 64]."""
