@@ -1,0 +1,1 @@
+"""SAM, MobileSAM and HQ-SAM behind one automatic mask generator."""
