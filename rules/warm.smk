@@ -1,0 +1,52 @@
+# Where jobs run: slots of this run, their residents, and the command that passes a job to one (docs/warm_workers.md).
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.logging import logger
+
+from regionflow.warm import slots as warm_slots
+
+SCRIPTS = Path(str(workflow.current_basedir)).resolve().parent / "workflow" / "scripts"
+
+
+def gpu_limit(workflow):
+    """The user's `--resources gpu=N`, or None. Internal to Snakemake, like `limit_gpu`: tested, and pinned below 10."""
+    limit = workflow.global_resources.get("gpu")
+    return None if limit is None or limit.value is None else int(limit.value)
+
+
+def limit_gpu(workflow, number):
+    """The same as `--resources gpu=NUMBER` on the command line."""
+    workflow.register_resource("gpu", number)
+
+
+def plan_slots(workflow, warm=True, scripts=SCRIPTS):
+    """Plan the slots of this run and tell its jobs through the environment; a nested run keeps those of the outer one."""
+    if workflow.subprocess_exec and "REGIONFLOW_RUN" in os.environ:
+        return
+    obstacle = warm_slots.why_not_warm() if warm else None
+    limit = gpu_limit(workflow)
+    slots = warm_slots.plan(
+        workflow.resource_settings.cores or 1, limit, warm and obstacle is None
+    )
+    if limit is None and slots.gpu:
+        limit_gpu(workflow, slots.gpu)
+    if (
+        limit == 0
+    ):  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start
+        limit_gpu(workflow, slots.cpu)
+    os.environ.update(slots.environment(), REGIONFLOW_SCRIPTS=str(scripts))
+    if workflow.is_main_process and not workflow.dryrun:
+        logger.info(f"regionflow: {slots.describe()}")
+        if obstacle:
+            logger.warning(
+                f"regionflow: no warm workers, since {obstacle}; every job starts cold."
+            )
+
+
+def client(pool):
+    """For `params: client=`: the command that runs a job in a slot of the "gpu" or "cpu" pool. Never recorded."""
+    command = shlex.join([sys.executable, "-I", "-S", str(SCRIPTS / "client.py"), pool])
+    return lambda wildcards, resources: command

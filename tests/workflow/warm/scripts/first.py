@@ -1,0 +1,37 @@
+"""A fake stage on the GPU pool: notes each "model" load and that it has its slot for itself."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from regionflow.job import Job
+
+
+def load() -> object:
+    with Path("loads.txt").open("a") as file:
+        file.write(f"{os.environ['REGIONFLOW_SLOT']} {os.getpid()} {os.environ['CUDA_VISIBLE_DEVICES']}\n")
+    return object()
+
+
+def run(job: Job) -> None:
+    job.models.get("model", load)
+    image = job.outputs["text"].name.split(".")[1]
+    marker = Path(f"in-use-{os.environ['REGIONFLOW_SLOT']}")
+    marker.touch(exist_ok=False)  # two jobs in one slot: FileExistsError
+    try:
+        print("working on", image)
+        if image == job.options["bad"]:
+            raise ValueError(f"{image} is bad")
+        if image == job.options["deadly"] and not Path("died.txt").exists():
+            Path("died.txt").touch()
+            marker.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        job.outputs["text"].write_text(f"{image}\n")
+        if job.options["hold"]:  # work on half-written outputs until told otherwise
+            Path(f"holding-{image}").touch()
+            while Path(job.options["hold"]).exists():
+                time.sleep(0.02)
+        job.outputs["extra"].write_text(f"{image} {job.device}\n")
+    finally:
+        marker.unlink(missing_ok=True)

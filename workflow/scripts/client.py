@@ -1,0 +1,180 @@
+"""Run one job in the resident process of a slot: `client.py gpu|cpu < job.json`, started by a rule as `python -I -S`.
+
+Every job pays for the client's start, so it imports neither json, socket nor pathlib: each takes longer than all that
+is done here. It leases a slot, passes the job with its own stdout and stderr to the slot's resident
+(regionflow.warm.resident), waits, and moves the finished outputs to their final names. See docs/warm_workers.md.
+"""
+
+import _socket  # the C core of `socket`
+import fcntl
+import os
+import sys
+import time
+
+ENV = os.environ
+
+
+def main(pool: str) -> None:
+    """Run the job on stdin in a slot of the pool; exit with 1 and a message on stderr if it failed."""
+    job = sys.stdin.buffer.read()
+    run_dir = ENV["REGIONFLOW_RUN_DIR"]
+    os.makedirs(run_dir, mode=0o700, exist_ok=True)
+    if os.stat(run_dir).st_uid != os.getuid():
+        sys.exit(f"{run_dir} belongs to another user: set TMPDIR to a directory of your own.")
+    if pool == "gpu" and ENV["REGIONFLOW_GPU_SLOTS"] == "0":
+        pool = "cpu"
+    slot = Slot(pool, lease(pool, int(ENV[f"REGIONFLOW_{pool.upper()}_SLOTS"])))
+    header = (slot.python, ENV["REGIONFLOW_SCRIPTS"], os.getcwd(), ENV.get("TMPDIR", ""))
+    request = b"\0".join([*map(os.fsencode, header), b"%d" % os.getpid(), job])
+    verdict, outputs = slot.run(request)
+    finish(verdict, outputs, slot)
+
+
+def lease(pool: str, count: int) -> int:
+    """Number of a slot of the pool that no other job holds, one with a resident if there is one; held until we exit."""
+    path = f"{ENV['REGIONFLOW_RUN_DIR']}/{pool}-"
+    locks = [os.open(f"{path}{slot}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for slot in range(count)]
+    while True:
+        for slot in sorted(range(count), key=lambda slot: not os.path.exists(f"{path}{slot}.sock")):
+            try:
+                fcntl.flock(locks[slot], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            return slot
+        time.sleep(0.01)
+
+
+def finish(verdict: bytes, outputs: list[tuple[bytes, bytes]], slot: "Slot") -> None:
+    """Move the (temporary, final) outputs into place if the stage has returned and made them all; else remove them."""
+    missing = [os.fsdecode(final) for temporary, final in outputs if not os.path.exists(temporary)]
+    if verdict == b"done" and not missing:
+        for temporary, final in outputs:
+            os.replace(temporary, final)
+        return
+    for temporary, _ in outputs:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    if verdict == b"done":
+        sys.exit(f"The stage returned without writing {', '.join(missing)}.")
+    if verdict == b"failed":
+        sys.exit(1)  # the stage's traceback has been written already
+    sys.exit(f"The worker of slot {slot.name} died during the job (killed? out of memory?); see also {slot.log}.")
+
+
+class Slot:
+    """A place where one job at a time runs: its resident, and its card if there are cards."""
+
+    def __init__(self, pool: str, number: int) -> None:
+        self.name = f"{pool}-{number}"
+        self.address = f"{ENV['REGIONFLOW_RUN_DIR']}/{self.name}.sock"
+        self.log = f"logs/workers/{self.name}.log"
+        cards = [card for card in ENV["REGIONFLOW_CARDS"].split(",") if card] if pool == "gpu" else []
+        self.card = cards[number % len(cards)] if cards else ""
+        conda = ENV.get("CONDA_PREFIX", "")  # the environment of the rule (--sdm conda), or the one of snakemake itself
+        self.python = ENV["REGIONFLOW_PYTHON"] if conda == ENV["REGIONFLOW_CONDA"] else f"{conda}/bin/python"
+
+    def run(self, request: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """Have the request done. Returns b"done", b"failed" or, if the process died, b"", and the outputs."""
+        if ENV["REGIONFLOW_WARM"] == "0":
+            return self.run_cold(request)
+        for _ in range(3):  # a resident that ends (idle, or of another Python) as we ask has not started the job
+            connection = self.connect()
+            try:
+                send(connection, request)
+                answer = receive(connection)
+            except (BrokenPipeError, ConnectionResetError):
+                continue
+            if answer:
+                return verdict_of(connection, answer)
+        sys.exit(f"The worker of slot {self.name} ended three times before it took the job; see {self.log}.")
+
+    def run_cold(self, request: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """The same in a new process for this request alone."""
+        ours, theirs = _socket.socketpair()
+        process = self.start("--cold", str(theirs.fileno()), fds=(theirs.fileno(),))
+        theirs.close()
+        try:
+            send(ours, request)
+            answer = receive(ours)
+        except (BrokenPipeError, ConnectionResetError):
+            answer = []
+        result = verdict_of(ours, answer) if answer else (b"", [])
+        process.wait()
+        return result
+
+    def connect(self) -> _socket.socket:
+        """A connection to the slot's resident, which is started if there is none."""
+        process = None
+        while True:
+            connection = _socket.socket(_socket.AF_UNIX)
+            try:
+                connection.connect(self.address)
+                return connection
+            except (FileNotFoundError, ConnectionRefusedError):
+                connection.close()
+            if process is None:
+                os.makedirs(os.path.dirname(self.log), exist_ok=True)
+                with open(self.log, "ab") as log:
+                    process = self.start("--resident", self.address, log=log)
+            elif process.poll() is not None:
+                sys.exit(f"The worker of slot {self.name} did not start; see {self.log}.")
+            time.sleep(0.005)
+
+    def start(self, *arguments: str, fds: tuple[int, ...] = (), log=None):
+        """Start a process that runs stages; one with a log of its own outlives us, in a session of its own."""
+        import subprocess  # 15 ms
+
+        device = {"CUDA_VISIBLE_DEVICES": self.card, "REGIONFLOW_DEVICE": "cuda" if self.card else "cpu"}
+        return subprocess.Popen(
+            [self.python, "-P", "-m", "regionflow.warm.resident", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**ENV, **device, "REGIONFLOW_SLOT": self.name},
+            pass_fds=fds,
+            start_new_session=log is not None,
+        )
+
+
+def verdict_of(connection: _socket.socket, answer: list[bytes]) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """The verdict on the job, waited for if the answer was that it started, and its (temporary, final) outputs."""
+    verdict, *paths = answer
+    if verdict == b"started":
+        try:
+            verdict = (receive(connection) or [b""])[0]
+        except ConnectionResetError:
+            verdict = b""
+    return verdict, list(zip(paths[::2], paths[1::2], strict=True))
+
+
+def send(connection: _socket.socket, message: bytes) -> None:
+    """Send one message, its length first, together with our stdout and stderr for the job to write to."""
+    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (1, 2))
+    data = len(message).to_bytes(4, "big") + message
+    sent = connection.sendmsg([data], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
+    connection.sendall(data[sent:])
+
+
+def receive(connection: _socket.socket) -> list[bytes]:
+    """The fields of one message; none if the other side has gone."""
+    head = receive_exactly(connection, 4)
+    body = receive_exactly(connection, int.from_bytes(head, "big")) if head else b""
+    return body.split(b"\0") if body else []
+
+
+def receive_exactly(connection: _socket.socket, size: int) -> bytes:
+    """That many bytes; none if the other side has gone before."""
+    data = b""
+    while len(data) < size:
+        part = connection.recv(min(size - len(data), 65536))
+        if not part:
+            return b""
+        data += part
+    return data
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except KeyboardInterrupt:
+        sys.exit(130)
