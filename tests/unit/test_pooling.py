@@ -106,12 +106,14 @@ def test_extractors_of_one_geometry_share_the_weights() -> None:
         pooler(other)
 
 
-def test_channel_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for method in ("average", "max"):
-        whole = pool(feature_map(), [BIG, THIN], PoolingOptions(method=method))
-        monkeypatch.setattr(pooling, "_SAMPLES_IN_MEMORY", 1)
-        assert np.array_equal(pool(feature_map(), [BIG, THIN], PoolingOptions(method=method)).features, whole.features)
-        monkeypatch.undo()
+@pytest.mark.parametrize("method", ["average", "max"])
+@pytest.mark.parametrize(("rows", "channels"), [(1, 1), (3, 2), (7, 5)])
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, method: str, rows: int, channels: int) -> None:
+    regions = [BIG, EMPTY, THIN, rectangle(50, 20, 34, 36)]
+    whole = pool(feature_map(), regions, PoolingOptions(method=method))
+    monkeypatch.setattr(pooling, "_ROWS", rows)
+    monkeypatch.setattr(pooling, "_CHANNELS", channels)
+    assert np.array_equal(pool(feature_map(), regions, PoolingOptions(method=method)).features, whole.features)
 
 
 def test_half_precision_maps_pool_in_single_precision() -> None:
