@@ -1,0 +1,54 @@
+"""Feature extractors: an image becomes a feature map [C, h, w] that knows where it lies on the image."""
+
+import json
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from regionflow.extractors.options import DaisyLabOptions, ExtractorOptions, TimmOptions
+from regionflow.features import FeatureMap
+from regionflow.job import Job
+
+_OPTIONS: TypeAdapter[ExtractorOptions] = TypeAdapter(ExtractorOptions)
+
+
+class Extractor(Protocol):
+    """Anything that turns an image into a feature map."""
+
+    def extract(self, image: NDArray[np.uint8]) -> FeatureMap:
+        """Feature map (float32) of an RGB image [H, W, 3] of any size."""
+        ...
+
+
+def build(options: ExtractorOptions, device: str = "cpu") -> Extractor:
+    """The extractor that the options describe, its model loaded on `device`.
+
+    Raises ExtractorError or CheckpointError, naming the model or file, if there is no such model, or the weights are
+    missing, damaged or of another model.
+    """
+    # Imported here because each kind brings libraries that the others do not need.
+    if isinstance(options, DaisyLabOptions):
+        from regionflow.extractors.daisy_lab import DaisyLab
+
+        return DaisyLab()
+    if isinstance(options, TimmOptions):
+        from regionflow.extractors.timm_model import TimmExtractor
+
+        return TimmExtractor(options, device)
+    from regionflow.extractors.sam_encoder import SamEncoder
+
+    return SamEncoder(options, device)
+
+
+def for_job(job: Job) -> Extractor:
+    """The extractor of a job; a resident process keeps it."""
+    options = _OPTIONS.validate_python(job.options["extractor"])
+    if isinstance(options, DaisyLabOptions):
+        return build(options)
+    from regionflow.devices import pick
+
+    device = pick(job)
+    key = (json.dumps(job.options["extractor"], sort_keys=True), job.options.get("weights_sha256"), device)
+    return job.models.get(key, lambda: build(options, device))
