@@ -66,8 +66,9 @@ class Geometry:
     @classmethod
     def resize_into_square(cls, height: int, width: int, size: int, multiple: int) -> "Geometry":
         """The long side scaled to `size`, the image in the top left corner of a square: segment-anything's input."""
-        cells = size // multiple
-        return cls((height, width), _scaled(height, width, size, "long"), (0, 0), (size, size), (cells, cells))
+        frame = _up(size, multiple)
+        cells = frame // multiple
+        return cls((height, width), _scaled(height, width, size, "long"), (0, 0), (frame, frame), (cells, cells))
 
     @classmethod
     def _centred(cls, image: Size, resized: Size, multiple: int) -> "Geometry":

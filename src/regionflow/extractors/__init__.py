@@ -1,6 +1,5 @@
 """Feature extractors: an image becomes a feature map [C, h, w] that knows where it lies on the image."""
 
-import json
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +9,7 @@ from pydantic import TypeAdapter
 from regionflow.extractors.options import DaisyLabOptions, ExtractorOptions, TimmOptions
 from regionflow.features import FeatureMap
 from regionflow.job import Job
+from regionflow.options import canonical_json
 
 _OPTIONS: TypeAdapter[ExtractorOptions] = TypeAdapter(ExtractorOptions)
 
@@ -50,5 +50,5 @@ def for_job(job: Job) -> Extractor:
     from regionflow.devices import pick
 
     device = pick(job)
-    key = (json.dumps(job.options["extractor"], sort_keys=True), job.options.get("weights_sha256"), device)
+    key = (canonical_json(job.options["extractor"]), job.options.get("weights_sha256"), device)
     return job.models.get(key, lambda: build(options, device))

@@ -1,0 +1,45 @@
+"""SAM's image embedding against segment_anything's predictor."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from segment_anything import SamPredictor
+from skimage import data
+
+from helpers.small_sam import small_state_dict
+from regionflow.extractors import build
+from regionflow.extractors.options import SamEncoderOptions
+from regionflow.pooling import pool
+from regionflow.sam.build import build_sam
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sam") / "sam.pth"
+    torch.save(small_state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(256, 256), (120, 300), (333, 97), (1, 1), (3, 500)])
+def test_embedding_is_the_predictors(checkpoint: Path, shape: tuple[int, int]) -> None:
+    image = np.resize(data.astronaut(), (*shape, 3))
+    predictor = SamPredictor(build_sam("auto", checkpoint))
+    predictor.set_image(image)
+    fmap = build(SamEncoderOptions(checkpoint=str(checkpoint))).extract(image)
+    assert np.array_equal(fmap.features, predictor.get_image_embedding()[0])
+    geometry = fmap.geometry
+    assert geometry is not None
+    assert (geometry.image, geometry.offset, geometry.padded, geometry.grid) == (shape, (0, 0), (256, 256), (16, 16))
+    assert geometry.resized == tuple(predictor.input_size)
+
+
+def test_hq_sam_gives_its_image_embedding_alone(tmp_path: Path) -> None:
+    path = tmp_path / "hq.pth"
+    torch.save(small_state_dict(hq=True), path)
+    image = data.astronaut()[:100, :140]
+    fmap = build(SamEncoderOptions(checkpoint=str(path))).extract(image)
+    assert fmap.features.shape[1:] == (16, 16)
+    pooled = pool(fmap, [(10.0, 10.0, 50.0, 40.0)])
+    assert np.isfinite(pooled.features).all()
