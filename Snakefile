@@ -34,8 +34,8 @@ rule all:
 
 
 onsuccess:
-    print(problems.summary("results/problems.tsv"))
+    logger.info(problems.summary("results/problems.tsv"))
 
 
 onerror:
-    print(problems.summary("results/problems.tsv"))
+    logger.info(problems.summary("results/problems.tsv"))

@@ -91,7 +91,8 @@ def write_set(path: Path, files: Mapping[str, Path], provenance: Mapping[str, ob
     for image, (count, width) in rows.items():
         if count == 0:
             continue
-        source = Path(os.path.relpath(files[image], path.parent)).as_posix()
+        # HDF5 reads %b in the name of a source as the number of a block, and crashes on other letters after %.
+        source = Path(os.path.relpath(files[image], path.parent)).as_posix().replace("%", "%%")
         for name, layout in layouts.items():
             tail = (width,) if name == "features" else COLUMNS[name][0]
             layout[start : start + count] = h5py.VirtualSource(source, name, (count, *tail))

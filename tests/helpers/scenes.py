@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+ODD = """sub dir/-it's "$HOME" 50%b; [ü] *#&"""
+"""An image id that a shell, Snakemake or HDF5 could trip over."""
+
 
 def photo(seed: int, height: int = 96, width: int = 120) -> np.ndarray:
     """A textured background with a few rectangles and discs, uint8 [height, width, 3]; equal seeds, equal pixels."""

@@ -4,11 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers.scenes import photo, save_photos
+from helpers.scenes import ODD, photo, save_photos
 from helpers.workflow import Workspace
 from PIL import Image
 
-NAMES = ["one.png", "sub dir/it's two.jpg", "wide.png"]
+NAMES = ["one.png", f"{ODD}.jpg", "wide.png"]
 BROKEN = "broken.jpg"
 CONFIG = {
     "images": {"dir": "photos"},

@@ -7,12 +7,12 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from helpers.scenes import save_photos
+from helpers.scenes import ODD, save_photos
 from helpers.workflow import ROOT
 from PIL import Image
 from pycocotools import mask as coco
 
-IMAGES = ["broken", "one", "sub dir/it's two", "wide"]
+IMAGES = ["broken", "one", ODD, "wide"]
 GOOD = IMAGES[1:]
 VARIANT = "daisy_lab/sam_slic"
 
@@ -114,8 +114,11 @@ def test_a_broken_image_is_recorded_everywhere_and_stops_nothing(finished):
         (problem,) = csv.DictReader(file, delimiter="\t")
     assert problem["image"] == "broken"
     assert "truncated" in problem["reason"]
-    end = run.output[run.output.index("1 image(s) could not be read") :]
-    assert "photos/broken.jpg: " + problem["reason"] in end
+    (log,) = workspace.path(".snakemake/log").iterdir()
+    for text in (run.output, log.read_text()):
+        end = text[text.index("1 image(s) could not be read") :]
+        assert "photos/broken.jpg: " + problem["reason"] in end
+        assert "steps (100%) done" not in end
     for folder in ("masks/graph", "superpixels/slic", "regions/sam_slic"):
         content = records(workspace, folder, "broken")
         assert content["annotations"] == []
