@@ -21,6 +21,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
+	@echo "Look at results/report/*/*/contact_sheet.jpg; README.md says what the other files are."
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
