@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint test-slow clean
+.PHONY: help demo test lint test-slow config-docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       install into .venv and run the workflow on eight sample photos"
 	@echo "make test       install, lint, and run the tests"
 	@echo "make test-slow  the proofs that take minutes"
+	@echo "make config-docs  write config/README.md and schema.json from the types"
 	@echo "make clean      remove what a run makes (results/, logs/, .snakemake/)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -20,6 +21,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
+	@echo "Look at results/report/*/*/contact_sheet.jpg; README.md says what the other files are."
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -33,6 +35,9 @@ test: lint
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
+
+config-docs: $(VENV)/.installed
+	$(BIN)/python -m regionflow.config.document config
 
 clean:
 	rm -rf results logs .snakemake

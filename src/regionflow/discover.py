@@ -24,6 +24,7 @@ SAMPLES = {
     "sklearn": ("datasets/images", ("china.jpg", "flower.jpg")),
 }  # fmt: skip
 MAX_NAME_BYTES = 200
+REPEATED = re.compile(r"(.+?)\1{19,}$")
 WINDOWS_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)$", re.IGNORECASE)
 
 
@@ -117,6 +118,8 @@ def _bad_names(pairs: Iterable[tuple[str, ImageEntry]]) -> Iterator[str]:
             reason = f"a name is longer than {MAX_NAME_BYTES} bytes"
         elif any(WINDOWS_RESERVED.match(part.split(".")[0]) or part[-1] in ". " for part in parts):
             reason = "reserved on Windows, or ends in a dot or space"
+        elif REPEATED.search(image):
+            reason = "it ends in the same characters 20 times over, which Snakemake takes for an endless loop"
         else:
             continue
         yield f"{str(entry.path)!r}: {reason}"

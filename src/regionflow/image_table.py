@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from regionflow.discover import ImageEntry
 from regionflow.images import UnreadableImage, read
+
+Status = Literal["ok", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -22,20 +24,21 @@ class ImageRow:
     height: int
     width: int
     sha256: str
-    status: Literal["ok", "unreadable"]
+    status: Status
     reason: str = ""
 
 
 def survey(images: Mapping[str, ImageEntry], max_megapixels: float, threads: int = 1) -> list[ImageRow]:
     """Read every image as the stages will, in the order given."""
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda item: _look(*item, max_megapixels), images.items()))
+        return list(pool.map(lambda image: _look(image, images[image], max_megapixels), images))
 
 
 def _look(image: str, entry: ImageEntry, max_megapixels: float) -> ImageRow:
     try:
         height, width = read(entry.path, max_megapixels).shape[:2]
-        status, reason = "ok", ""
+        status: Status = "ok"
+        reason = ""
     except UnreadableImage as error:
         height = width = 0
         status, reason = "unreadable", str(error)
@@ -57,7 +60,5 @@ def write(path: Path, rows: Iterable[ImageRow]) -> None:
 def read_table(path: Path) -> list[ImageRow]:
     """Read the table in its order."""
     with path.open(newline="", encoding="utf-8") as file:
-        return [
-            ImageRow(**{**row, "height": int(row["height"]), "width": int(row["width"])})
-            for row in csv.DictReader(file, delimiter="\t")
-        ]
+        rows: list[dict[str, Any]] = list(csv.DictReader(file, delimiter="\t"))
+    return [ImageRow(**{**row, "height": int(row["height"]), "width": int(row["width"])}) for row in rows]

@@ -60,7 +60,7 @@ def _shrunk(view: Picture, max_side: int) -> Picture:
     if scale >= 1:
         return view
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(view, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(view, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _titled(panel: Picture, title: str) -> Picture:

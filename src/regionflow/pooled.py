@@ -5,6 +5,7 @@ source [R], status [R]. The set: features [N, C], area, bbox, region and image [
 area, bbox and region are views into the per-image files, in the order of `image_ids`.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,8 @@ def write_set(path: Path, files: Mapping[str, Path], provenance: Mapping[str, ob
     for image, (count, width) in rows.items():
         if count == 0:
             continue
-        source = files[image].relative_to(path.parent).as_posix()
+        # HDF5 reads %b in the name of a source as the number of a block, and crashes on other letters after %.
+        source = Path(os.path.relpath(files[image], path.parent)).as_posix().replace("%", "%%")
         for name, layout in layouts.items():
             tail = (width,) if name == "features" else COLUMNS[name][0]
             layout[start : start + count] = h5py.VirtualSource(source, name, (count, *tail))

@@ -1,7 +1,5 @@
 """Pooled files: per image, and the set as a virtual file that never reads a lost file as zeros."""
 
-import os
-
 import h5py
 import numpy as np
 import pytest
@@ -32,14 +30,14 @@ def test_round_trip(tmp_path):
 
 
 def test_the_set_is_all_rows_in_order_seen_from_any_folder(tmp_path, monkeypatch):
-    made = {name: image_file(tmp_path, name, n) for name, n in (("b/deep", 2), ("none", 0), ("a", 3))}
+    made = {name: image_file(tmp_path, name, n) for name, n in (("b/deep", 2), ("none", 0), ("100%b %cent", 3))}
     pooled.write_set(tmp_path / "set.h5", {k: p for k, (p, _) in made.items()}, {"stage": "pooled_set"})
     monkeypatch.chdir("/")
-    os.rename(tmp_path / "set.h5", tmp_path / "renamed.h5")
+    (tmp_path / "set.h5").rename(tmp_path / "renamed.h5")
     with h5py.File(tmp_path / "renamed.h5") as file:
         assert (file["features"][:] == np.concatenate([f for _, f in made.values()])).all()
         assert file["image"][:].tolist() == [0, 0, 2, 2, 2]
-        assert file["image_ids"].asstr()[:].tolist() == ["b/deep", "none", "a"]
+        assert file["image_ids"].asstr()[:].tolist() == ["b/deep", "none", "100%b %cent"]
         assert file["region"][:].tolist() == [0, 1, 0, 1, 2]
         assert file["bbox"][3].tolist() == [1, 0, 5, 2]
         assert file["area"][4] == 12

@@ -54,7 +54,7 @@ def label_maps(image: NDArray[np.uint8], options: GraphOptions) -> list[Labels]:
     small = image
     if shrink < 1:
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     levels = []
     for scale in options.scales:
         labels = felzenszwalb(small, scale=scale, sigma=options.sigma, min_size=options.min_size, channel_axis=-1)

@@ -191,7 +191,7 @@ def main(mode: str, where: str) -> None:
                 request = receive(connection)
                 if request is None:
                     continue
-                if request.python != sys.executable or not _run(request, connection, models, watch):
+                if request.python != os.environ["REGIONFLOW_PYTHON"] or not _run(request, connection, models, watch):
                     watch.end()
 
 

@@ -27,8 +27,8 @@ class Slots:
     def describe(self) -> str:
         """One line for the log."""
         if self.cards:
-            names = ", ".join(self.cards)
-            models = f"{self.gpu} GPU slots on {'card' if len(self.cards) == 1 else 'cards'} {names}"
+            cards = f"card{'s' * (len(self.cards) > 1)} {', '.join(self.cards)}"
+            models = f"{self.gpu} GPU slot{'s' * (self.gpu > 1)} on {cards}"
         else:
             models = f"no card: models run on the CPU in {self.gpu or self.cpu} slots"
         return f"{models}; {self.cpu} CPU slots; {'warm workers' if self.warm else 'a cold process for each job'}."

@@ -1,5 +1,6 @@
 """A fake stage on the GPU pool: notes each "model" load and that it has its slot for itself."""
 
+import fcntl
 import os
 import signal
 import time
@@ -17,21 +18,18 @@ def load() -> object:
 def run(job: Job) -> None:
     job.models.get("model", load)
     image = job.outputs["text"].name.split(".")[1]
-    marker = Path(f"in-use-{os.environ['REGIONFLOW_SLOT']}")
-    marker.touch(exist_ok=False)  # two jobs in one slot: FileExistsError
-    try:
+    with Path(f"in-use-{os.environ['REGIONFLOW_SLOT']}").open("w") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two jobs in one slot: BlockingIOError
         print("working on", image)
         if image == job.options["bad"]:
             raise ValueError(f"{image} is bad")
         if image == job.options["deadly"] and not Path("died.txt").exists():
             Path("died.txt").touch()
-            marker.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         job.outputs["text"].write_text(f"{image}\n")
         if job.options["hold"]:  # work on half-written outputs until told otherwise
             Path(f"holding-{image}").touch()
-            while Path(job.options["hold"]).exists():
+            deadline = time.monotonic() + 60
+            while Path(job.options["hold"]).exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
         job.outputs["extra"].write_text(f"{image} {job.device}\n")
-    finally:
-        marker.unlink(missing_ok=True)

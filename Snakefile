@@ -1,0 +1,41 @@
+"""regionflow: a folder of images becomes masks, regions, region features and cluster labels.
+
+Edit config/config.yaml and run `snakemake --cores all`; only what is stale is made. docs/architecture.md has the map.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/jobs.smk"
+include: "rules/images.smk"
+include: "rules/features.smk"
+include: "rules/masks.smk"
+include: "rules/superpixels.smk"
+include: "rules/regions.smk"
+include: "rules/pooling.smk"
+include: "rules/clusters.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        targets,
+
+
+onsuccess:
+    logger.info(problems.summary("results/problems.tsv"))
+
+
+onerror:
+    logger.info(problems.summary("results/problems.tsv"))

@@ -1,0 +1,20 @@
+"""Images to superpixels."""
+
+
+rule superpixels:
+    """One image to SLIC superpixels: a 16-bit label map and the same as regions."""
+    input:
+        image=image_path,
+    output:
+        labels="results/superpixels/{superpixels}/{image}.png",
+        regions="results/superpixels/{superpixels}/{image}.json",
+    log:
+        "logs/superpixels/{superpixels}/{image}.log",
+    conda:
+        "../envs/regionflow.yaml"
+    params:
+        client=slot,
+        options=options("superpixels"),
+        job=job("superpixels"),
+    shell:
+        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"

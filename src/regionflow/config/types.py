@@ -1,0 +1,195 @@
+"""Every key of config/config.yaml, its type, default and meaning.
+
+Named variants (extractors, segmenters, superpixels, regions) are declared here and chosen under `targets`. Everything
+in `runtime` and `report` leaves the data as it is: changing it remakes no masks, features, regions or labels.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, model_validator
+
+from regionflow.extractors.options import ExtractorOptions
+from regionflow.options import Options
+from regionflow.pooling import PoolingOptions
+from regionflow.segmenters.options import SegmenterOptions
+
+# Names become folder names and wildcards.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class ImagesOptions(Options):
+    """Where the images are. With neither `dir` nor `table`, sample photos from the installed packages are used."""
+
+    dir: str | None = None
+    """A folder, searched with its sub-folders. An image's id is its path in the folder without the suffix."""
+    table: str | None = None
+    """A TSV file with the columns id, path (relative to the table) and, if wanted, split. Instead of `dir`."""
+    suffixes: list[str] = [".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp"]
+    """Which files of `dir` are images, in any case."""
+    follow_links: bool = False
+    """Whether links to folders inside `dir` are followed. Links to files always are."""
+    max_megapixels: float = Field(250.0, gt=0)
+    """Larger images are not decoded but recorded as unreadable."""
+    on_bad_image: Literal["record", "fail"] = "record"
+    """`record`: an unreadable image gets empty files and a line in results/problems.tsv; `fail`: its jobs fail."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ImagesOptions":
+        if self.dir is not None and self.table is not None:
+            raise ValueError("give either dir or table, not both")
+        return self
+
+
+class SlicOptions(Options):
+    """Superpixels by skimage.segmentation.slic; the defaults follow the region-representations paper's fast_slic."""
+
+    n_segments: PositiveInt = 50
+    """About how many superpixels; never more than the image has pixels."""
+    compactness: float = Field(8.0, gt=0)
+    """Weight of space against Lab colour: the colour distance that equals one superpixel's width."""
+    max_num_iter: PositiveInt = 10
+    """Rounds of the local k-means."""
+    sigma: float = Field(0.0, ge=0)
+    """Gaussian smoothing before, in pixels."""
+    min_size_factor: float = Field(0.25, ge=0)
+    """Pieces smaller than this share of the mean size join a neighbour."""
+    max_size_factor: float = Field(3.0, gt=0)
+    """Superpixels larger than this multiple of the mean size are split."""
+    enforce_connectivity: bool = True
+    """Whether every superpixel is one connected piece."""
+    slic_zero: bool = False
+    """SLICO: compactness adapted per superpixel."""
+
+
+class RegionsOptions(Options):
+    """One kind of region: a segmenter's masks, and superpixels where no mask is."""
+
+    segmenter: Name | None = "graph"
+    """Name of the segmenter whose masks come first; null for superpixels alone."""
+    superpixels: Name | None = "slic"
+    """Name of the superpixels that fill what the masks leave uncovered; null for masks alone."""
+    min_pixels: int = Field(300, ge=0)
+    """A superpixel is kept if at least so many of its pixels are uncovered."""
+    min_proportion: Fraction = 0.0
+    """... and if at least this share of it is uncovered."""
+    split_fragments: bool = False
+    """Whether the uncovered part of a superpixel becomes one region per connected piece."""
+
+    @model_validator(mode="after")
+    def _some_source(self) -> "RegionsOptions":
+        if self.segmenter is None and self.superpixels is None:
+            raise ValueError("needs a segmenter, superpixels or both")
+        return self
+
+
+class ClustersOptions(Options):
+    """Clusters of region features over the whole set, by sklearn.cluster.MiniBatchKMeans."""
+
+    k: Annotated[int, Field(ge=2, le=65534)] = 16
+    """Number of clusters."""
+    seed: int = Field(0, ge=0)
+    """Seed of the k-means++ start and of the order in which regions are seen."""
+    batch_size: PositiveInt = 1024
+    """Regions per mini-batch. It changes the centres, so it counts as an option that changes results."""
+    max_epochs: PositiveInt = 20
+    """Passes over the set at most."""
+    tolerance: float = Field(1e-4, ge=0)
+    """Stop when a pass moves the centres by less than this share of the features' spread."""
+    init_regions: PositiveInt = 20000
+    """Size of the seeded sample, taken over all images, on which k-means++ chooses the first centres."""
+
+
+class TargetsOptions(Options):
+    """What a plain `snakemake` makes: every extractor here pooled over every kind of region here, then clustered."""
+
+    extractors: Annotated[list[Name], Field(min_length=1)] = ["daisy_lab"]
+    """Names from `extractors`."""
+    regions: Annotated[list[Name], Field(min_length=1)] = ["sam_slic"]
+    """Names from `regions`."""
+
+
+class ReportOptions(Options):
+    """Pictures for people."""
+
+    max_side: PositiveInt = 800
+    """Longer side of one panel of an overlay, in pixels; larger photos are shrunk."""
+    contact_sheet_images: PositiveInt = 24
+    """Images on the contact sheet, spread evenly over the set."""
+
+
+class RuntimeOptions(Options):
+    """How the work is done. Nothing here changes what is made."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where models run; auto takes a card where there is one."""
+    warm: bool = True
+    """Whether jobs run in resident processes that keep imports and models; false starts a process per job."""
+    model_threads: PositiveInt = 1
+    """CPU threads of one job that runs a model."""
+    points_per_batch: PositiveInt | None = None
+    """Point prompts per mask decoder batch; null chooses by device."""
+
+
+# Official file names of Segment Anything's weights; where they are is told by `checkpoint`.
+SAM_FILES = {"vit_h": "sam_vit_h_4b8939.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_b": "sam_vit_b_01ec64.pth"}
+
+BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
+    "segmenters": {
+        "graph": {"type": "graph"},
+        **{
+            f"sam_{model}": {"type": "sam", "model": model, "checkpoint": f"weights/{file}"}
+            for model, file in SAM_FILES.items()
+        },
+    },
+    "superpixels": {"slic": {}},
+    "regions": {"sam_slic": {}},
+    "extractors": {"daisy_lab": {"type": "daisy_lab"}},
+}
+"""Variants that are there without being written down."""
+
+
+def _beside_builtin(group: str) -> BeforeValidator:
+    """Variants of a configuration stand beside the built-in ones; one of a built-in's name changes what it names."""
+
+    def merge(given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        merged = {**BUILTIN[group], **given}
+        for name, builtin in BUILTIN[group].items():
+            mine = merged[name]
+            if isinstance(mine, Mapping) and mine.get("type", builtin.get("type")) == builtin.get("type"):
+                merged[name] = {**builtin, **mine}
+        return merged
+
+    return BeforeValidator(merge)
+
+
+class Config(Options):
+    """The whole configuration."""
+
+    images: ImagesOptions = ImagesOptions()
+    """Where the images are and which are acceptable."""
+    targets: TargetsOptions = TargetsOptions()
+    """Which of the variants below are made."""
+    segmenters: Annotated[dict[Name, SegmenterOptions], _beside_builtin("segmenters")] = Field(
+        {}, validate_default=True
+    )
+    """Named mask generators; `type` says which kind."""
+    superpixels: Annotated[dict[Name, SlicOptions], _beside_builtin("superpixels")] = Field({}, validate_default=True)
+    """Named superpixel settings."""
+    regions: Annotated[dict[Name, RegionsOptions], _beside_builtin("regions")] = Field({}, validate_default=True)
+    """Named kinds of regions: which masks, which superpixels, how they are merged."""
+    extractors: Annotated[dict[Name, ExtractorOptions], _beside_builtin("extractors")] = Field(
+        {}, validate_default=True
+    )
+    """Named feature extractors; `type` says which kind."""
+    pooling: PoolingOptions = PoolingOptions()
+    """How a feature map becomes one vector per region."""
+    clusters: ClustersOptions = ClustersOptions()
+    """Automatic labels."""
+    report: ReportOptions = ReportOptions()
+    """Pictures for people."""
+    runtime: RuntimeOptions = RuntimeOptions()
+    """Device, threads, batch sizes."""

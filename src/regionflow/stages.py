@@ -1,0 +1,70 @@
+"""The stages: the version of each one's code, and exactly which options change its output.
+
+This is the one declaration from which Snakemake's `params` are made and against which the rerun tests check. Raise a
+version when the stage's code changes what it writes: Snakemake then remakes old files.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regionflow.config.types import Config
+from regionflow.options import Options
+from regionflow.weights import identity
+
+Names = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`options` picks what changes the output, given the names in the output's path; `model`: may use a card."""
+
+    version: int
+    options: Callable[[Config, Names], Mapping[str, Any]]
+    model: Callable[[Config, Names], bool] = lambda config, names: False
+
+
+def _segmenter(config: Config, names: Names) -> Mapping[str, Any]:
+    options = config.segmenters[names["segmenter"]]
+    return {
+        "segmenter": options,
+        "weights_sha256": identity(options),
+        "max_megapixels": config.images.max_megapixels,
+    }
+
+
+def _extractor(config: Config, names: Names) -> Mapping[str, Any]:
+    options = config.extractors[names["extractor"]]
+    return {
+        "extractor": options,
+        "weights_sha256": identity(options),
+        "max_megapixels": config.images.max_megapixels,
+    }
+
+
+STAGES: dict[str, Stage] = {
+    "images": Stage(1, lambda c, n: {"images": c.images}),
+    "features": Stage(1, _extractor, lambda c, n: c.extractors[n["extractor"]].type != "daisy_lab"),
+    "masks": Stage(1, _segmenter, lambda c, n: c.segmenters[n["segmenter"]].type != "graph"),
+    "superpixels": Stage(
+        1, lambda c, n: {"slic": c.superpixels[n["superpixels"]], "max_megapixels": c.images.max_megapixels}
+    ),
+    "regions": Stage(1, lambda c, n: {"regions": c.regions[n["regions"]]}),
+    "pooled": Stage(1, lambda c, n: {"pooling": c.pooling}),
+    "pooled_set": Stage(1, lambda c, n: {}),
+    "clusters": Stage(1, lambda c, n: {"clusters": c.clusters}),
+    "labels": Stage(1, lambda c, n: {}),
+    "overlay": Stage(1, lambda c, n: {"max_side": c.report.max_side, "max_megapixels": c.images.max_megapixels}),
+    "contact_sheet": Stage(1, lambda c, n: {"images": c.report.contact_sheet_images}),
+    "problems": Stage(1, lambda c, n: {}),
+}
+
+
+def stage_options(config: Config, stage: str, names: Names) -> dict[str, Any]:
+    """What changes the output of a stage, as JSON types: its options, defaults included, and its version."""
+    declared = STAGES[stage]
+    options = {
+        key: value.canonical() if isinstance(value, Options) else value
+        for key, value in declared.options(config, names).items()
+    }
+    return {"stage_version": declared.version, **options}

@@ -1,0 +1,98 @@
+"""SAM and learned features end to end: a small random SAM and a small random ViT, through the real DAG."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.scenes import save_photos
+from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
+from helpers.workflow import Workspace
+from PIL import Image
+
+IMAGES = ["a", "b"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workspace = Workspace(tmp_path_factory.mktemp("sam"))
+    save_photos(workspace.path("photos"), [f"{name}.png" for name in IMAGES])
+    save_small_sam(workspace.path("small.pth"))
+    workspace.config = {
+        "images": {"dir": "photos"},
+        "segmenters": {"small": {"type": "sam", "model": "auto", "checkpoint": "small.pth", **LOW_THRESHOLDS}},
+        "regions": {"sam_slic": {"segmenter": "small"}},
+        "extractors": {
+            "vit": {"type": "timm", "model": "test_vit", "random_seed": 0},
+            "sam_map": {"type": "sam_encoder", "model": "auto", "checkpoint": "small.pth"},
+        },
+        "targets": {"extractors": ["vit", "sam_map"]},
+        "clusters": {"k": 3},
+    }
+    workspace.snakemake("--resources", "gpu=1")
+    return workspace
+
+
+def masks_file(workspace: Workspace, image: str) -> dict:
+    return json.loads(workspace.path(f"results/masks/small/{image}.json").read_text())
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_masks_are_those_of_segment_anythings_generator(run, image):
+    from segment_anything import SamAutomaticMaskGenerator
+
+    from regionflow.sam.build import build_sam
+
+    generator = SamAutomaticMaskGenerator(
+        build_sam("auto", run.path("small.pth")), output_mode="coco_rle", **LOW_THRESHOLDS
+    )
+    pixels = np.asarray(Image.open(run.path(f"photos/{image}.png")))
+    expected = generator.generate(pixels)
+    found = masks_file(run, image)["annotations"]
+    assert found
+    assert [a["segmentation"] for a in found] == [r["segmentation"] for r in expected]
+    assert [a["point_coords"] for a in found] == [r["point_coords"] for r in expected]
+    for a, r in zip(found, expected, strict=True):
+        assert a["predicted_iou"] == pytest.approx(r["predicted_iou"], abs=1e-4)
+        assert a["stability_score"] == pytest.approx(r["stability_score"], abs=1e-4)
+
+
+def test_files_carry_the_weights_that_made_them(run):
+    digest = hashlib.sha256(run.path("small.pth").read_bytes()).hexdigest()
+    assert masks_file(run, "a")["generator"]["weights_sha256"] == digest
+
+
+def test_both_extractors_are_pooled_over_the_same_regions(run):
+    for extractor in ("vit", "sam_map"):
+        for image in IMAGES:
+            assert run.path(f"results/labels/{extractor}/sam_slic/{image}.png").exists()
+    assert "Nothing to be done" in run.snakemake("-n").output
+
+
+def test_other_weights_under_the_same_name_remake_the_masks(run):
+    original = run.path("small.pth").read_bytes()
+    try:
+        save_small_sam(run.path("small.pth"), seed=1)
+        jobs = run.snakemake("-n").jobs()
+    finally:
+        run.path("small.pth").write_bytes(original)
+    assert jobs["masks"] == 2
+    assert jobs["features"] == 2  # sam_map alone
+    assert "superpixels" not in jobs
+
+
+def test_touched_weights_remake_nothing(run):
+    Path(run.path("small.pth")).touch()
+    assert "Nothing to be done" in run.snakemake("-n").output
+
+
+def test_missing_weights_are_named_with_what_to_do(run):
+    run_config = run.config
+    run.config = {**run_config, "regions": {"sam_slic": {"segmenter": "sam_vit_b"}}}
+    try:
+        failed = run.snakemake("-n", ok=False)
+    finally:
+        run.config = run_config
+    assert failed.code != 0
+    assert "segmenters.sam_vit_b.checkpoint: weights/sam_vit_b_01ec64.pth is not there" in failed.output

@@ -1,0 +1,197 @@
+"""Warm workers under a real snakemake with fake stages: slots, cards, failures, and how a run may end."""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from workflow.warm.harness import FakeWorkflow, wait_for
+
+COMPLETE = re.compile(r"image\d{3}\n(second\n)?|image\d{3} (cpu|cuda)\n")
+
+
+@pytest.fixture
+def fake(tmp_path: Path):
+    """Makes the fake workflow on a machine with these cards; kills what a failed test leaves."""
+    made: list[FakeWorkflow] = []
+
+    def make(cards: str = "") -> FakeWorkflow:
+        made.append(FakeWorkflow(tmp_path, cards))
+        return made[-1]
+
+    yield make
+    for workflow in made:
+        for pid in workflow.processes():
+            os.kill(pid, signal.SIGKILL)
+
+
+def assert_complete(workflow: FakeWorkflow, images: int) -> None:
+    """All files are there, none of them temporary or half-written."""
+    outputs = workflow.outputs()
+    assert len(outputs) == 3 * images
+    assert all(COMPLETE.fullmatch(text) for text in outputs.values())
+
+
+def assert_over(workflow: FakeWorkflow) -> None:
+    """The run is over, soon: no process of ours, no file under a final name that is not complete, no temporary one."""
+    wait_for(lambda: not workflow.processes(), seconds=5)
+    for name, text in workflow.outputs().items():
+        assert not name.startswith("."), f"{name} was left behind"
+        assert COMPLETE.fullmatch(text), f"{name} is half-written: {text!r}"
+
+
+def test_eight_slots_on_four_cards_are_never_shared_over_200_jobs(fake) -> None:
+    workflow = fake(cards="0,1,2,3")
+    run = workflow.run("--cores", "8", "--resources", "gpu=8", "--config", "images=200")
+    assert run.returncode == 0, run.stderr  # a stage that meets another one in its slot raises
+    assert_complete(workflow, 200)
+    assert workflow.loads() == [(f"gpu-{slot}", str(slot % 4)) for slot in range(8)]
+    assert run.stderr.count("regionflow: 8 GPU slots on cards 0, 1, 2, 3; 8 CPU slots") == 1
+    assert_over(workflow)
+
+
+def test_without_resources_each_visible_card_is_a_slot_and_no_more_jobs_start(fake) -> None:
+    workflow = fake(cards="2,5")
+    run = workflow.run("--cores", "8", "--config", "images=12")
+    assert run.returncode == 0, run.stderr
+    assert workflow.loads() == [("gpu-0", "2"), ("gpu-1", "5")]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--resources", "gpu=0")], ids=["no card", "gpu=0"])
+def test_without_cards_models_use_all_the_cores(fake, arguments) -> None:
+    workflow = fake(cards="0" if arguments else "")
+    hold = workflow.directory / "hold"
+    hold.touch()
+    process = workflow.start("--cores", "3", *arguments, "--config", "images=3", "hold=hold")
+    wait_for(lambda: len(list(workflow.directory.glob("holding-*"))) == 3)
+    hold.unlink()
+    assert process.wait(60) == 0
+    assert workflow.loads() == [("cpu-0", ""), ("cpu-1", ""), ("cpu-2", "")]
+    assert_complete(workflow, 3)
+
+
+def test_resources_without_cards_limit_the_models(fake) -> None:
+    workflow = fake()
+    run = workflow.run("--cores", "4", "--resources", "gpu=1", "--config", "images=6")
+    assert run.returncode == 0, run.stderr
+    assert workflow.loads() == [("gpu-0", "")]
+    assert "image000 cpu\n" in workflow.outputs().values()
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_warm_and_cold_make_equal_files(fake, slots: int) -> None:
+    workflow = fake(cards="0")
+    arguments = ("--cores", str(slots), "--resources", f"gpu={slots}", "--config", "images=8")
+    assert workflow.run(*arguments).returncode == 0
+    warm, loads = workflow.outputs(), workflow.loads()
+    workflow.clear()
+    run = workflow.run(*arguments, "warm=False")
+    assert run.returncode == 0, run.stderr
+    assert workflow.outputs() == warm
+    assert (len(loads), len(workflow.loads())) == (slots, 8)
+    assert "a cold process for each job" in run.stderr
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_failed_job_shows_its_traceback_in_its_log_and_on_the_console(fake, warm: bool) -> None:
+    workflow = fake()
+    arguments = ("--cores", "2", "--keep-going", "--config", "images=6", f"warm={warm}")
+    run = workflow.run(*arguments, "bad=image003")
+    assert run.returncode == 1
+    log = (workflow.directory / "logs/first/image003.log").read_text()
+    assert "ValueError: image003 is bad" in log and "working on image003" in log
+    assert "ValueError: image003 is bad" in run.stderr
+    assert_over(workflow)
+    assert len(workflow.outputs()) == 3 * 5
+    assert workflow.run(*arguments).returncode == 0
+    assert_complete(workflow, 6)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, warm: bool) -> None:
+    workflow = fake()
+    arguments = ("--cores", "2", "--keep-going", "--config", "images=6", f"warm={warm}", "deadly=image002")
+    run = workflow.run(*arguments)
+    assert run.returncode == 1
+    assert re.search(r"The worker of slot cpu-\d died during the job", run.stderr)
+    assert_over(workflow)
+    assert len(workflow.outputs()) == 3 * 5
+    workflow.clear()
+    (workflow.directory / "died.txt").unlink()
+    run = workflow.run(*arguments, "--retries", "1")
+    assert run.returncode == 0, run.stderr
+    assert_complete(workflow, 6)
+
+
+def _signal(number: int) -> Callable[[FakeWorkflow, int, int], None]:
+    return lambda workflow, snakemake, keyboard: os.kill(snakemake, number)
+
+
+def _press_ctrl_c(workflow: FakeWorkflow, snakemake: int, keyboard: int) -> None:
+    os.write(keyboard, b"\x03")
+
+
+def _close_terminal(workflow: FakeWorkflow, snakemake: int, keyboard: int) -> None:
+    os.close(keyboard)
+
+
+def _kill_both(workflow: FakeWorkflow, snakemake: int, keyboard: int) -> None:
+    for pid in (snakemake, *workflow.processes(of="client.py")):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "warm", [pytest.param(True, id="warm"), pytest.param(False, id="cold", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(
+    ("end", "jobs_finish"),
+    [
+        pytest.param(_press_ctrl_c, False, id="Ctrl-C"),
+        pytest.param(_close_terminal, False, id="terminal closed"),
+        pytest.param(_signal(signal.SIGTERM), True, id="SIGTERM"),
+        pytest.param(_signal(signal.SIGHUP), False, id="SIGHUP"),
+        pytest.param(_signal(signal.SIGKILL), False, id="SIGKILL"),
+        pytest.param(_kill_both, False, id="SIGKILL of snakemake and its jobs"),
+    ],
+)
+def test_nothing_is_left_however_the_run_ends(fake, end, jobs_finish: bool, warm: bool) -> None:
+    workflow = fake()
+    arguments = ("--cores", "2", "--config", "images=4", f"warm={warm}")
+    hold = workflow.directory / "hold"
+    hold.touch()
+    process, keyboard = workflow.start_in_terminal(*arguments, "hold=hold")
+    wait_for(lambda: len(list(workflow.directory.glob("holding-*"))) == 2)
+    end(workflow, process.pid, keyboard)
+    if jobs_finish:  # snakemake waits for running jobs
+        hold.unlink()
+    assert process.wait(30) != 0
+    assert_over(workflow)
+    hold.unlink(missing_ok=True)
+    workflow.unlock()  # a killed snakemake leaves its lock
+    run = workflow.run(*arguments)
+    assert run.returncode == 0, run.stderr
+    assert_complete(workflow, 4)
+
+
+@pytest.mark.parametrize("who", ["client.py", "regionflow.warm.resident"])
+@pytest.mark.parametrize(
+    "warm", [pytest.param(True, id="warm"), pytest.param(False, id="cold", marks=pytest.mark.slow)]
+)
+def test_kill_of_one_job_or_worker_leaves_the_rest_working(fake, who: str, warm: bool) -> None:
+    workflow = fake()
+    arguments = ("--cores", "2", "--keep-going", "--config", "images=6", f"warm={warm}")
+    hold = workflow.directory / "hold"
+    hold.touch()
+    process = workflow.start(*arguments, "hold=hold")
+    wait_for(lambda: len(list(workflow.directory.glob("holding-*"))) == 2)
+    victim = workflow.processes(of=who)[0]
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: len(list(workflow.directory.glob("holding-*"))) == 3)
+    hold.unlink()
+    assert process.wait(60) == 1
+    assert_over(workflow)
+    assert len(workflow.outputs()) == 3 * 5
+    assert workflow.run(*arguments).returncode == 0
+    assert_complete(workflow, 6)

@@ -1,0 +1,16 @@
+"""Rule images: the image list to results/images.tsv."""
+
+from regionflow import image_table
+from regionflow.config.types import ImagesOptions
+from regionflow.discover import find_images
+from regionflow.images import UnreadableImage
+from regionflow.job import Job
+
+
+def run(job: Job) -> None:
+    options = ImagesOptions.model_validate(job.options["images"])
+    rows = image_table.survey(find_images(options), options.max_megapixels, job.threads)
+    bad = [row for row in rows if row.status != "ok"]
+    if bad and options.on_bad_image == "fail":
+        raise UnreadableImage("\n".join(f"{row.path}: {row.reason}" for row in bad))
+    image_table.write(job.outputs["table"], rows)
