@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from workflow.warm.harness import FakeWorkflow, wait_for
 
 COMPLETE = re.compile(r"image\d{3}\n(second\n)?|image\d{3} (cpu|cuda)\n")
