@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.small_sam import small_state_dict
 from segment_anything import SamPredictor
 from skimage import data
 
+from helpers.small_sam import small_state_dict
 from regionflow.extractors import build
 from regionflow.extractors.options import SamEncoderOptions
 from regionflow.pooling import pool
