@@ -126,6 +126,19 @@ def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, warm: 
     assert_complete(workflow, 6)
 
 
+def test_the_default_profile_shows_progress_and_failures_but_not_each_job(fake) -> None:
+    workflow = fake()
+    workflow.profile = ["--workflow-profile", str(Path(__file__).parents[2] / "profiles/default")]
+    run = workflow.run("--cores", "2", "--config", "images=5", "bad=image003")
+    assert run.returncode == 1
+    assert re.search(r"^8/10 jobs, .* left, 1 failed", run.stderr.splitlines()[-1])
+    assert "ValueError: image003 is bad" in run.stderr
+    assert "Finished jobid" not in run.stderr
+    (log,) = (workflow.directory / ".snakemake/log").glob("*.log")
+    assert log.read_text().count("Finished jobid") == 8
+    assert log.read_text().count("Error in rule first") == 2  # profile: one retry
+
+
 def _signal(number: int) -> Callable[[FakeWorkflow, int, int], None]:
     return lambda workflow, snakemake, keyboard: os.kill(snakemake, number)
 
