@@ -52,7 +52,11 @@ def write_features(path: Path, feature_map: FeatureMap, dtype: StoredDtype = "fl
     with np.errstate(over="ignore"):
         stored = feature_map.features.astype(dtype)
     if not np.isfinite(stored).all():
-        hint = "overflow float16: store float32" if np.isfinite(feature_map.features).all() else "are not finite"
+        hint = (
+            "overflow float16; set `stored: float32` for the extractor"
+            if np.isfinite(feature_map.features).all()
+            else "are not finite"
+        )
         raise ValueError(f"{path}: features {hint}")
     with h5py.File(path, "w") as file:
         file.create_dataset("features", data=stored)

@@ -36,6 +36,7 @@ def test_local_weights(tmp_path: Path, tiny_state: Any, suffix: str) -> None:
     seeded = build(TimmOptions(model=TINY, random_seed=3)).extract(IMAGE)
     other = build(TimmOptions(model=TINY, random_seed=4)).extract(IMAGE)
     assert np.array_equal(from_file.features, seeded.features)
+    assert from_file.provenance == seeded.provenance != other.provenance
     assert not np.allclose(from_file.features, other.features)
 
 

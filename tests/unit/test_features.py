@@ -47,7 +47,7 @@ def test_unreadable_image_gives_a_valid_empty_file(tmp_path: Path) -> None:
 
 
 def test_values_beyond_float16_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"big\.h5: features overflow float16: store float32"):
+    with pytest.raises(ValueError, match=r"big\.h5: features overflow float16; set `stored: float32`"):
         write_features(tmp_path / "big.h5", example(1e6))
     write_features(tmp_path / "big.h5", example(1e6), "float32")
     with pytest.raises(ValueError, match=r"nan\.h5: features are not finite"):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from regionflow.extractors.errors import ExtractorError
 from regionflow.extractors.options import TimmOptions
 from regionflow.extractors.pixels import frame, normalise
-from regionflow.extractors.timm_load import load_model
+from regionflow.extractors.timm_load import load_model, tensors_sha256
 from regionflow.features import FeatureMap
 from regionflow.geometry import Geometry
 
@@ -35,8 +35,8 @@ class TimmExtractor:
         self._multiple = options.multiple or max(int(info["reduction"]) for info in model.feature_info)
         if options.value_path:
             _check_clip(model, options.model)
+        self._provenance = {"timm": timm.__version__, "tensors_sha256": tensors_sha256(model)}
         self._model = model.to(device, DTYPES[options.dtype])
-        self._provenance = {"timm": timm.__version__, "extractor": options.canonical()}
 
     def extract(self, image: NDArray[np.uint8]) -> FeatureMap:
         """Feature map [C, h, w] (float32) of an RGB image [H, W, 3].
