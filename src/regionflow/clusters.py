@@ -17,6 +17,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 from threadpoolctl import threadpool_limits
 
 from regionflow.config.types import ClustersOptions
+from regionflow.errors import UserError
 from regionflow.options import canonical_json
 
 Features = NDArray[np.float32]
@@ -24,7 +25,7 @@ Features = NDArray[np.float32]
 BLOCK_ROWS = 16384
 
 
-class TooFewRegions(ValueError):
+class TooFewRegions(UserError):
     """The set has fewer usable regions than clusters were asked for."""
 
 

@@ -43,7 +43,7 @@ def _extractor(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
-    """What to do about an unreadable image is no part of it: that decides whether there is a file, not what is in it."""
+    """Without what to do about an unreadable image: that decides whether there is a file, not what is in it."""
     return {"images": {key: value for key, value in config.images.canonical().items() if key != "on_bad_image"}}
 
 

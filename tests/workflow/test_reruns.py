@@ -15,9 +15,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
-from helpers.forked import snakemake
 from pydantic import BaseModel
 
+from helpers.forked import snakemake
 from regionflow.config.load import ConfigError, load_config
 from regionflow.config.types import Config
 from regionflow.stages import STAGES, stage_options
