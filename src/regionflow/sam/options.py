@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from regionflow.options import Options
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Point = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
 
 
 class AmgOptions(Options):
@@ -30,7 +31,7 @@ class AmgOptions(Options):
     """Overlap of the first layer's crops as a fraction of the image's short side; later layers scale it down."""
     crop_n_points_downscale_factor: Annotated[int, Field(ge=1)] = 1
     """Points per side in layer i are divided by this to the power of i."""
-    point_grids: list[list[tuple[Fraction, Fraction]]] | None = None
+    point_grids: list[list[Point]] | None = None
     """Explicit points (x, y) in [0, 1], one list per crop layer, instead of `points_per_side`."""
     min_mask_region_area: Annotated[int, Field(ge=0)] = 0
     """Holes and islands with fewer pixels than this are filled and removed; 0 leaves masks as they are."""
