@@ -54,6 +54,11 @@ def weights(group):
     return find
 
 
+def feature_file(path):
+    """Feature maps may be large: without runtime.keep_features Snakemake deletes them once they are pooled."""
+    return path if CONFIG.runtime.keep_features else temp(path)
+
+
 def declared(group, wildcards):
     """The options of the variant that a path names."""
     variants, name = getattr(CONFIG, group), wildcards[NAMES[group]]

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import h5py
 import numpy as np
@@ -151,6 +152,16 @@ def test_changed_compactness_remakes_superpixels_and_what_hangs_on_them(workspac
         "superpixels": 4, "regions": 4, "pooled": 4, "pooled_set": 1, "clusters": 1, "labels": 4, "overlay": 4,
         "contact_sheet": 1,
     }  # fmt: skip
+
+
+def test_feature_maps_that_are_not_kept_are_not_missed(workspace):
+    workspace.config = {**workspace.config, "runtime": {"keep_features": False}}
+    assert "Nothing to be done" in workspace.snakemake("-n").output
+    shutil.rmtree(workspace.path("results/features"))
+    shutil.rmtree(workspace.path("results/pooled"))
+    workspace.snakemake()
+    assert not list(workspace.path("results/features").rglob("*.h5"))
+    assert "Nothing to be done" in workspace.snakemake("-n").output
 
 
 def test_an_added_photo_runs_its_own_chain_the_set_and_the_labels(workspace):

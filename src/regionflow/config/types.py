@@ -127,6 +127,9 @@ class RuntimeOptions(Options):
     """Where models run; auto takes a card where there is one."""
     warm: bool = True
     """Whether jobs run in resident processes that keep imports and models; false starts a process per job."""
+    keep_features: bool = True
+    """Whether feature maps stay after pooling; false deletes each once all that needs it is made. They are large:
+    ViT-L at full size takes 10-20 MB an image. `snakemake --delete-temp-output` deletes those of earlier runs."""
     model_threads: PositiveInt = 1
     """CPU threads of one job that runs a model."""
     points_per_batch: PositiveInt | None = None
