@@ -2,7 +2,7 @@
 
 from snakemake.exceptions import WorkflowError
 
-from regionflow import discover, problems
+from regionflow import discover, preflight, problems
 from regionflow.config.load import ConfigError, load_config
 from regionflow.weights import weights_path
 
@@ -11,6 +11,10 @@ try:
     IMAGES = discover.find_images(CONFIG.images)
 except (ConfigError, discover.ImageListError) as error:
     raise WorkflowError(str(error)) from None
+if workflow.is_main_process and (found := preflight.problems(CONFIG)):
+    raise WorkflowError(
+        "\n".join(["The targets of the configuration cannot be made:", *found])
+    )
 
 
 wildcard_constraints:
@@ -46,14 +50,7 @@ def weights(group):
 
     def find(wildcards):
         path = weights_path(declared(group, wildcards))
-        if path is None:
-            return []
-        if not path.is_file():
-            name = wildcards[NAMES[group]]
-            raise WorkflowError(
-                f"{group}.{name}.checkpoint: {path} is not there; put the file there or change the key"
-            )
-        return ancient(str(path))
+        return [] if path is None else ancient(str(path))
 
     return find
 

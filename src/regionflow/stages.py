@@ -61,8 +61,13 @@ def _labels(config: Config, names: Names) -> Mapping[str, Any]:
     return {"model_sha256": file_sha256(model) if model is not None and model.is_file() else None}
 
 
+def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
+    """What to do about an unreadable image is no part of it: it decides whether there is a file, not what is in it."""
+    return {"images": {key: value for key, value in config.images.canonical().items() if key != "on_bad_image"}}
+
+
 STAGES: dict[str, Stage] = {
-    "images": Stage(1, lambda c, n: {"images": c.images}),
+    "images": Stage(1, _image_list),
     "features": Stage(1, _extractor, lambda c, n: c.extractors[n["extractor"]].type != "daisy_lab"),
     "masks": Stage(1, _segmenter, lambda c, n: c.segmenters[n["segmenter"]].type != "graph"),
     "superpixels": Stage(

@@ -1,14 +1,11 @@
-"""Weight files: which ones a variant needs, and their sha256, remembered so that a file is hashed once."""
+"""Weight files: which one a variant names, and its sha256."""
 
 import hashlib
-import json
-import os
 from functools import cache
 from pathlib import Path
 
+from regionflow.memory import remembered
 from regionflow.options import Options
-
-MEMORY = Path(".snakemake/regionflow-weights.json")
 
 
 def weights_path(options: Options) -> Path | None:
@@ -31,29 +28,8 @@ def file_sha256(path: Path) -> str:
 
 @cache
 def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    known = _recall()
-    key, stamp = str(path.resolve()), [size, mtime_ns]
-    if key in known and known[key][:2] == stamp:
-        return known[key][2]
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    _remember({**known, key: [*stamp, digest]})
-    return digest
+    def find() -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
-
-def _recall() -> dict[str, list]:
-    try:
-        return json.loads(MEMORY.read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def _remember(known: dict[str, list]) -> None:
-    """Only a memory: where it cannot be written, the file is hashed again next time."""
-    try:
-        MEMORY.parent.mkdir(parents=True, exist_ok=True)
-        draft = MEMORY.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(json.dumps(known))
-        draft.replace(MEMORY)
-    except OSError:
-        pass
+    return remembered(f"sha256 of {path.resolve()}", [size, mtime_ns], find)

@@ -4,9 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from helpers.scenes import ODD, photo, save_photos
 from helpers.workflow import Workspace
-from PIL import Image
 
 NAMES = ["one.png", f"{ODD}.jpg", "wide.png"]
 BROKEN = "broken.jpg"

@@ -4,8 +4,8 @@ import json
 
 import h5py
 import pytest
-from helpers.scenes import save_photos
 
+from helpers.scenes import save_photos
 from regionflow.cli import main
 
 

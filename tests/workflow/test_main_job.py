@@ -7,10 +7,11 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from helpers.scenes import ODD, save_photos
-from helpers.workflow import ROOT
 from PIL import Image
 from pycocotools import mask as coco
+
+from helpers.scenes import ODD, save_photos
+from helpers.workflow import ROOT
 
 IMAGES = ["broken", "one", ODD, "wide"]
 GOOD = IMAGES[1:]

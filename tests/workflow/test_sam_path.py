@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from helpers.scenes import save_photos
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from helpers.workflow import Workspace
-from PIL import Image
 
 IMAGES = ["a", "b"]
 
@@ -87,12 +88,15 @@ def test_touched_weights_remake_nothing(run):
     assert "Nothing to be done" in run.snakemake("-n").output
 
 
-def test_missing_weights_are_named_with_what_to_do(run):
-    run_config = run.config
-    run.config = {**run_config, "regions": {"sam_slic": {"segmenter": "sam_vit_b"}}}
-    try:
-        failed = run.snakemake("-n", ok=False)
-    finally:
-        run.config = run_config
+def test_weights_and_models_that_are_not_there_are_named_before_any_job(run):
+    wrong = {
+        **run.config,
+        "regions": {"sam_slic": {"segmenter": "sam_vit_b"}},
+        "extractors": {"vit": {"type": "timm", "model": "vit_base_patch14_dino2"}},
+        "targets": {"extractors": ["vit"]},
+    }
+    failed = Workspace(run.folder, wrong).snakemake("-n", ok=False)
     assert failed.code != 0
     assert "segmenters.sam_vit_b.checkpoint: weights/sam_vit_b_01ec64.pth is not there" in failed.output
+    assert "extractors.vit.model: timm" in failed.output
+    assert "vit_base_patch14_dinov2" in failed.output

@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from workflow.warm.harness import FakeWorkflow, wait_for
 
+WARM_AND_COLD = pytest.mark.parametrize(
+    "warm", [pytest.param(True, id="warm"), pytest.param(False, id="cold", marks=pytest.mark.slow)]
+)
 COMPLETE = re.compile(r"image\d{3}\n(second\n)?|image\d{3} (cpu|cuda)\n")
 
 
@@ -80,7 +84,7 @@ def test_resources_without_cards_limit_the_models(fake) -> None:
     assert "image000 cpu\n" in workflow.outputs().values()
 
 
-@pytest.mark.parametrize("slots", [1, 4])
+@pytest.mark.parametrize("slots", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_warm_and_cold_make_equal_files(fake, slots: int) -> None:
     workflow = fake(cards="0")
     arguments = ("--cores", str(slots), "--resources", f"gpu={slots}", "--config", "images=8")
@@ -94,7 +98,7 @@ def test_warm_and_cold_make_equal_files(fake, slots: int) -> None:
     assert "a cold process for each job" in run.stderr
 
 
-@pytest.mark.parametrize("warm", [True, False])
+@WARM_AND_COLD
 def test_a_failed_job_shows_its_traceback_in_its_log_and_on_the_console(fake, warm: bool) -> None:
     workflow = fake()
     arguments = ("--cores", "2", "--keep-going", "--config", "images=6", f"warm={warm}")
@@ -109,7 +113,7 @@ def test_a_failed_job_shows_its_traceback_in_its_log_and_on_the_console(fake, wa
     assert_complete(workflow, 6)
 
 
-@pytest.mark.parametrize("warm", [True, False])
+@WARM_AND_COLD
 def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, warm: bool) -> None:
     workflow = fake()
     arguments = ("--cores", "2", "--keep-going", "--config", "images=6", f"warm={warm}", "deadly=image002")
@@ -123,6 +127,19 @@ def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, warm: 
     run = workflow.run(*arguments, "--retries", "1")
     assert run.returncode == 0, run.stderr
     assert_complete(workflow, 6)
+
+
+def test_the_default_profile_shows_progress_and_failures_but_not_each_job(fake) -> None:
+    workflow = fake()
+    workflow.profile = ["--workflow-profile", str(Path(__file__).parents[2] / "profiles/default")]
+    run = workflow.run("--cores", "2", "--config", "images=5", "bad=image003")
+    assert run.returncode == 1
+    assert re.search(r"^8/10 jobs, .* left, 1 failed", run.stderr.splitlines()[-1])
+    assert "ValueError: image003 is bad" in run.stderr
+    assert "Finished jobid" not in run.stderr
+    (log,) = (workflow.directory / ".snakemake/log").glob("*.log")
+    assert log.read_text().count("Finished jobid") == 8
+    assert log.read_text().count("Error in rule first") == 2  # profile: one retry
 
 
 def _signal(number: int) -> Callable[[FakeWorkflow, int, int], None]:
@@ -142,9 +159,7 @@ def _kill_both(workflow: FakeWorkflow, snakemake: int, keyboard: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize(
-    "warm", [pytest.param(True, id="warm"), pytest.param(False, id="cold", marks=pytest.mark.slow)]
-)
+@WARM_AND_COLD
 @pytest.mark.parametrize(
     ("end", "jobs_finish"),
     [
@@ -176,9 +191,7 @@ def test_nothing_is_left_however_the_run_ends(fake, end, jobs_finish: bool, warm
 
 
 @pytest.mark.parametrize("who", ["client.py", "regionflow.warm.resident"])
-@pytest.mark.parametrize(
-    "warm", [pytest.param(True, id="warm"), pytest.param(False, id="cold", marks=pytest.mark.slow)]
-)
+@WARM_AND_COLD
 def test_kill_of_one_job_or_worker_leaves_the_rest_working(fake, who: str, warm: bool) -> None:
     workflow = fake()
     arguments = ("--cores", "2", "--keep-going", "--config", "images=6", f"warm={warm}")

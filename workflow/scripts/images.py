@@ -11,6 +11,6 @@ def run(job: Job) -> None:
     options = ImagesOptions.model_validate(job.options["images"])
     rows = image_table.survey(find_images(options), options.max_megapixels, job.threads)
     bad = [row for row in rows if row.status != "ok"]
-    if bad and options.on_bad_image == "fail":
+    if bad and job.runtime["on_bad_image"] == "fail":
         raise UnreadableImage("\n".join(f"{row.path}: {row.reason}" for row in bad))
     image_table.write(job.outputs["table"], rows)

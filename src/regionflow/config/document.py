@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from regionflow.config.types import Config
+from regionflow.config.types import BUILTIN, Config
 
 PREAMBLE = """# Configuration
 
@@ -35,6 +35,8 @@ def reference() -> str:
         lines += [f"## {name}", ""]
         if "$ref" not in section:
             lines += [_text(section), ""]
+        if name in BUILTIN:
+            lines += [f"Built in: {', '.join(f'`{variant}`' for variant in BUILTIN[name])}.", ""]
         lines += list(_section(name, section, root["$defs"]))
     return "\n".join(lines)
 

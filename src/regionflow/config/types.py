@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from regionflow.extractors.options import ExtractorOptions
+from regionflow.extractors.presets import PRESETS
 from regionflow.options import Options
 from regionflow.pooling import PoolingOptions
 from regionflow.segmenters.options import SegmenterOptions
@@ -192,17 +193,16 @@ class RuntimeOptions(Options):
 # Official file names of Segment Anything's weights; where they are is told by `checkpoint`.
 SAM_FILES = {"vit_h": "sam_vit_h_4b8939.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_b": "sam_vit_b_01ec64.pth"}
 
+_SAM = {f"sam_{model}": {"model": model, "checkpoint": f"weights/{file}"} for model, file in SAM_FILES.items()}
+
 BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
-    "segmenters": {
-        "graph": {"type": "graph"},
-        **{
-            f"sam_{model}": {"type": "sam", "model": model, "checkpoint": f"weights/{file}"}
-            for model, file in SAM_FILES.items()
-        },
-    },
+    "segmenters": {"graph": {"type": "graph"}, **{name: {"type": "sam", **sam} for name, sam in _SAM.items()}},
     "superpixels": {"slic": {}},
     "regions": {"sam_slic": {}},
-    "extractors": {"daisy_lab": {"type": "daisy_lab"}},
+    "extractors": {
+        **{name: {**o.model_dump(exclude_defaults=True), "type": o.type} for name, o in PRESETS.items()},
+        **{name: {"type": "sam_encoder", **sam} for name, sam in _SAM.items()},
+    },
 }
 """Variants that are there without being written down."""
 

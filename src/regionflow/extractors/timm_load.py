@@ -18,7 +18,7 @@ def load_model(options: TimmOptions) -> nn.Module:
 
     Raises ExtractorError for an unknown model or weights that cannot be had, CheckpointError for a damaged file.
     """
-    _check_name(options.model)
+    check_name(options.model)
     if options.random_seed is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.random_seed)
@@ -32,7 +32,8 @@ def load_model(options: TimmOptions) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise ExtractorError with the nearest names if timm has no model of that name."""
     known = {*timm.list_models(), *timm.list_models(pretrained=True)}
     if name not in known:
         near = get_close_matches(name, sorted(known), n=5, cutoff=0.5)

@@ -29,6 +29,14 @@ class FakeWorkflow:
 
     def __init__(self, directory: Path, cards: str) -> None:
         self.directory = directory
+        self.profile = [
+            "--workflow-profile",
+            "none",
+            "--scheduler",
+            "greedy",
+            "--rerun-incomplete",
+            "--show-failed-logs",
+        ]
         self.mark = f"REGIONFLOW_TEST={uuid.uuid4()}"
         name, _, value = self.mark.partition("=")
         self.environ = {
@@ -41,8 +49,7 @@ class FakeWorkflow:
         }
 
     def command(self, *arguments: str) -> list[str]:
-        options = ["--workflow-profile", "none", "--scheduler", "greedy", "--rerun-incomplete", "--show-failed-logs"]
-        return [sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile"), *options, *arguments]
+        return [sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile"), *self.profile, *arguments]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run to the end."""

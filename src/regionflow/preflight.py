@@ -1,0 +1,43 @@
+"""What can be known to fail before any job starts: weights that are not there, models that do not exist."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+
+from regionflow.config.types import Config
+from regionflow.extractors.options import TimmOptions
+from regionflow.memory import remembered
+from regionflow.options import Options
+from regionflow.weights import weights_path
+
+
+def problems(config: Config) -> list[str]:
+    """One line per variant under `targets` that cannot work, with the path of its key."""
+    return [problem for key, options in _targeted(config) for problem in _check(key, options)]
+
+
+def _targeted(config: Config) -> Iterator[tuple[str, Options]]:
+    segmenters = {config.regions[name].segmenter for name in config.targets.regions} - {None}
+    yield from ((f"segmenters.{name}", config.segmenters[name]) for name in sorted(map(str, segmenters)))
+    yield from ((f"extractors.{name}", config.extractors[name]) for name in config.targets.extractors)
+
+
+def _check(key: str, options: Options) -> Iterator[str]:
+    path = weights_path(options)
+    if path is not None and not path.is_file():
+        yield f"{key}.checkpoint: {path} is not there; put the file there or change the key"
+    if isinstance(options, TimmOptions):
+        problem = remembered(f"problem of timm model {options.model}", version("timm"), lambda: _unknown(options.model))
+        if problem:
+            yield f"{key}.model: {problem}"
+
+
+def _unknown(name: str) -> str | None:
+    """Why timm cannot make a model of that name; importing timm takes seconds, hence the memory."""
+    from regionflow.extractors.errors import ExtractorError
+    from regionflow.extractors.timm_load import check_name
+
+    try:
+        check_name(name)
+    except ExtractorError as error:
+        return str(error)
+    return None

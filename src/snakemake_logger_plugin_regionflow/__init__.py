@@ -1,0 +1,103 @@
+"""Snakemake's console for people with many images: `snakemake --logger regionflow`, which profiles/default sets.
+
+In place of ten lines for every job it shows how far each stage is: a table that stays at the foot of a terminal, or
+a line every half minute where stderr is a file. Warnings, errors with their logs, and what a run says at its
+begin and end are printed as ever, and .snakemake/log holds every line that Snakemake would have printed.
+"""
+
+import logging
+import sys
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+from snakemake.logging import ColorizingTextHandler
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from regionflow.progress import Tally, stages_of
+
+_SECONDS_BETWEEN_LINES = 30.0
+_PER_JOB = {LogEvent.JOB_INFO, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED, LogEvent.PROGRESS, LogEvent.SHELLCMD}
+
+
+class LogHandler(LogHandlerBase):
+    """Counts jobs by what Snakemake logs about them, and prints the rest."""
+
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = False
+    has_formatter = False
+    needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        self.stream = sys.stdout if self.common_settings.stdout else sys.stderr
+        self._plain = ColorizingTextHandler(nocolor=self.common_settings.nocolor, stream=self.stream)
+        self._console = Console(file=self.stream, no_color=self._plain.nocolor, highlight=False, soft_wrap=True)
+        self._live: Live | None = None
+        self._tally: Tally | None = None
+        self._printed = self._last = 0.0  # when the count was shown, and when something was last logged
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count, show, or print."""
+        event = getattr(record, "event", None)
+        if self.common_settings.dryrun or self.common_settings.verbose:
+            self._print(record)
+            return
+        self._last = record.created
+        self._count(event, record)
+        if event == LogEvent.PROGRESS:
+            self._show(record.created)
+        elif event not in _PER_JOB and not _is_chatter(record):
+            self._print(record)
+
+    def _count(self, event: LogEvent | None, record: logging.LogRecord) -> None:
+        fields = record.__dict__
+        if event == LogEvent.RUN_INFO and "stats" in fields:
+            self._tally, self._printed = Tally(stages_of(fields["stats"]), record.created), record.created
+        elif self._tally is None:
+            return
+        elif event == LogEvent.JOB_INFO:
+            self._tally.started(fields["jobid"], fields["rule_name"], record.created)
+        elif event == LogEvent.JOB_FINISHED:
+            self._tally.finished(fields["job_id"], record.created)
+        elif event == LogEvent.JOB_ERROR:
+            self._tally.lost(fields["jobid"])
+
+    def _show(self, now: float) -> None:
+        if self._tally is None:
+            return
+        over = self._tally.all_done()
+        if self._console.is_terminal:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, transient=True)
+                self._live.start()
+            if over or now - self._printed > 0.2:
+                self._printed = now
+                self._live.update(self._tally.table(now), refresh=True)
+        elif over or now - self._printed > _SECONDS_BETWEEN_LINES:
+            self._printed = now
+            self._console.print(self._tally.line(now), markup=False)
+
+    def _print(self, record: logging.LogRecord) -> None:
+        if self._live is None:
+            self._plain.setFormatter(self.formatter)
+            self._plain.emit(record)
+        elif text := self.format(record):
+            self._console.print(Text.from_ansi(self._plain.decorate(record, text)))
+
+    def close(self) -> None:
+        """Take the table from the terminal and leave the last count."""
+        if self._live is not None:
+            self._live.stop()
+        if self._tally is not None and (self._live is not None or not self._tally.all_done()):
+            self._console.print(self._tally.line(self._last), markup=False)
+        self._live = self._tally = None
+        super().close()
+
+
+def _is_chatter(record: logging.LogRecord) -> bool:
+    """What the scheduler says every time it looks for jobs."""
+    return (
+        record.levelno <= logging.INFO and record.module == "job_scheduler" and record.getMessage().startswith("Select")
+    )

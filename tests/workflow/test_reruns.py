@@ -1,0 +1,352 @@
+"""Which jobs a change remakes: every key of the configuration, the images, the weights and the stages' versions.
+
+The expected jobs follow from `regionflow.stages` (which options feed which stage) and from `NEEDS` (which stage reads
+which one's files); `snakemake -n` must list exactly those. No stage runs: empty outputs are given records by --touch.
+"""
+
+import copy
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+import yaml
+from helpers.forked import snakemake
+from pydantic import BaseModel
+
+from regionflow.config.load import ConfigError, load_config
+from regionflow.config.types import Config
+from regionflow.stages import STAGES, stage_options
+
+IMAGES = ["one", "sub/two"]
+BASE: dict[str, Any] = {
+    "images": {"dir": "photos"},
+    "segmenters": {"sam": {"type": "sam", "checkpoint": "sam.pth"}, "graph": {"type": "graph"}},
+    "superpixels": {"slic": {}, "fine": {"n_segments": 200}},
+    "regions": {
+        "sam_slic": {"segmenter": "sam", "superpixels": "slic"},
+        "graph_fine": {"segmenter": "graph", "superpixels": "fine"},
+    },
+    "extractors": {
+        "daisy_lab": {},
+        "vit": {"type": "timm", "model": "test_vit", "random_seed": 0, "geometry": "resize_long"},
+        "encoder": {"type": "sam_encoder", "checkpoint": "sam.pth"},
+    },
+    "targets": {"extractors": ["daisy_lab", "vit", "encoder"], "regions": ["sam_slic", "graph_fine"]},
+}
+
+# Which stage reads the files of which.
+NEEDS = {
+    "images": [],
+    "problems": ["images"],
+    "features": [],
+    "masks": [],
+    "superpixels": [],
+    "regions": ["masks", "superpixels"],
+    "pooled": ["features", "regions"],
+    "pooled_set": ["pooled", "images"],
+    "clusters": ["pooled_set", "images"],
+    "labels": ["pooled", "regions", "clusters"],
+    "overlay": ["regions", "labels"],
+    "contact_sheet": ["overlay", "images"],
+}
+READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images"}
+READS_THE_SET = {"images", "pooled_set", "contact_sheet"}  # an input for every image
+
+# Keys that change how work is done or what is asked for, but no file that is there.
+FEEDS_NOTHING = ("runtime.", "targets.", "images.on_bad_image")
+FEEDS_PICTURES = ("report.",)
+DATA = set(STAGES) - {"overlay", "contact_sheet"}
+
+# Where another value cannot be guessed from the type: the values to set.
+OTHER_VALUES: dict[str, dict[str, Any]] = {
+    "images.dir": {"images.dir": "elsewhere"},
+    "images.table": {"images.dir": None, "images.table": "table.tsv"},
+    "targets.extractors": {"targets.extractors": ["vit"]},
+    "targets.regions": {"targets.regions": ["graph_fine"]},
+    "segmenters.sam.checkpoint": {"segmenters.sam.checkpoint": "other.pth"},
+    "extractors.encoder.checkpoint": {"extractors.encoder.checkpoint": "other.pth"},
+    "extractors.encoder.model": {"extractors.encoder.model": "vit_b"},
+    "extractors.vit.checkpoint": {"extractors.vit.checkpoint": "other.pth", "extractors.vit.random_seed": None},
+    "extractors.vit.model": {"extractors.vit.model": "test_vit2"},
+    "extractors.vit.layers": {"extractors.vit.layers": [-2, -1]},
+    "regions.sam_slic.segmenter": {"regions.sam_slic.segmenter": "graph"},
+    "regions.sam_slic.superpixels": {"regions.sam_slic.superpixels": "fine"},
+    "regions.graph_fine.segmenter": {"regions.graph_fine.segmenter": "sam"},
+    "clusters.model": {"clusters.model": "model.h5"},
+    "clusters.fit_splits": {"clusters.fit_splits": ["train"]},
+    "regions.graph_fine.superpixels": {"regions.graph_fine.superpixels": "slic"},
+}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A job: its stage and the names in its outputs' paths."""
+
+    stage: str
+    names: tuple[tuple[str, str], ...]
+
+
+def instances(config: Config, images: list[str]) -> Iterator[Instance]:
+    """Every job of the targets of a configuration."""
+
+    def at(stage: str, **names: str) -> Instance:
+        return Instance(stage, tuple(sorted(names.items())))
+
+    yield from (at("images"), at("problems"))
+    kinds = {name: config.regions[name] for name in config.targets.regions}
+    for extractor in config.targets.extractors:
+        for regions in kinds:
+            yield from (
+                at(stage, extractor=extractor, regions=regions) for stage in ("pooled_set", "clusters", "contact_sheet")
+            )
+    for image in images:
+        for segmenter in {kind.segmenter for kind in kinds.values()} - {None}:
+            yield at("masks", image=image, segmenter=str(segmenter))
+        for superpixels in {kind.superpixels for kind in kinds.values()} - {None}:
+            yield at("superpixels", image=image, superpixels=str(superpixels))
+        for regions in kinds:
+            yield at("regions", image=image, regions=regions)
+        for extractor in config.targets.extractors:
+            yield at("features", image=image, extractor=extractor)
+            for regions in kinds:
+                yield from (
+                    at(stage, image=image, extractor=extractor, regions=regions)
+                    for stage in ("pooled", "labels", "overlay")
+                )
+
+
+def reads(config: Config, job: Instance, other: Instance) -> bool:
+    """Whether the job has a file of the other as input: the names that both have agree."""
+    if other.stage not in NEEDS[job.stage]:
+        return False
+    mine, theirs = dict(job.names), dict(other.names)
+    if job.stage == "regions":
+        kind = config.regions[mine["regions"]]
+        mine |= {"segmenter": str(kind.segmenter), "superpixels": str(kind.superpixels)}
+    return all(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
+
+
+def stale(config: Config, images: list[str], changed: set[Instance]) -> Counter[str]:
+    """Jobs per rule that are to run when those have changed: they and all that reads their files."""
+    jobs = list(instances(config, images))
+    found = set(changed)
+    while more := {job for job in jobs if job not in found and any(reads(config, job, other) for other in found)}:
+        found |= more
+    return Counter(job.stage for job in found)
+
+
+def options_changed(old: dict[Instance, dict], config: Config, images: list[str]) -> set[Instance]:
+    """Jobs that are new, or whose recorded options are no longer those of the configuration."""
+    return {job for job, options in recorded(config, images).items() if old.get(job) != options}
+
+
+def recorded(config: Config, images: list[str]) -> dict[Instance, dict]:
+    return {job: stage_options(config, job.stage, dict(job.names)) for job in instances(config, images)}
+
+
+def leaves(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(key path, value, type) of every leaf key of a configuration, those of its variants included."""
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from leaves(value, f"{prefix}{name}.")
+        elif isinstance(value, dict):
+            for variant, options in value.items():
+                yield from leaves(options, f"{prefix}{name}.{variant}.")
+        elif name != "type":
+            yield prefix + name, value, field.annotation
+
+
+def literals(annotation: Any) -> list[Any]:
+    """All values of the Literal types in an annotation."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [value for part in get_args(annotation) for value in literals(part)]
+
+
+def with_values(config: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with the values at those key paths."""
+    changed = copy.deepcopy(config)
+    for path, value in values.items():
+        *groups, key = path.split(".")
+        place = changed
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[key] = value
+    return changed
+
+
+def other_value(path: str, value: Any, annotation: Any) -> dict[str, Any]:
+    """Values to set so that the key at that path has another, valid value."""
+    if path in OTHER_VALUES:
+        return OTHER_VALUES[path]
+    guesses: list[Any] = [*literals(annotation)]
+    if isinstance(value, bool):
+        guesses = [not value]
+    elif isinstance(value, int | float):
+        guesses += [value + 1, value * 0.5, value + 0.5]
+    elif isinstance(value, list):
+        guesses += [[*value, *([2 * value[-1]] if isinstance(value[-1], float) else [".gif"])]]
+    elif value is None:
+        guesses += [64, 3, "name"]
+    for guess in guesses:
+        try:
+            if guess != value and load_config(with_values(BASE, {path: guess})):
+                return {path: guess}
+        except ConfigError:
+            continue
+    raise AssertionError(f"{path} = {value!r}: no other value found; add one to OTHER_VALUES")
+
+
+BASE_CONFIG = load_config(BASE)
+USED = [leaf for leaf in leaves(BASE_CONFIG) if not leaf[0].startswith("segmenters.sam_vit")]  # not in the targets
+
+
+class Matrix:
+    """A folder in which everything is made, and the options it was made with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: dict[Instance, dict] = {}
+
+    def run(self, config: dict[str, Any], *arguments: str) -> Counter[str]:
+        """Jobs per rule that snakemake lists (or, without -n, runs)."""
+        configuration = self.folder / "test-config.yaml"
+        configuration.write_text(yaml.safe_dump(config))
+        run = snakemake(self.folder, configuration, *arguments)
+        assert run.code == 0, run.output
+        return run.jobs()
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory) -> Matrix:
+    """Everything made, as far as Snakemake can tell."""
+    folder = tmp_path_factory.mktemp("reruns")
+    for where in ("photos", "elsewhere"):
+        for number, image in enumerate(IMAGES):
+            path = folder / where / f"{image}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"image %d" % number)
+    (folder / "table.tsv").write_text("id\tpath\n" + "".join(f"{i}\tphotos/{i}.png\n" for i in IMAGES))
+    (folder / "sam.pth").write_bytes(b"weights")
+    (folder / "other.pth").write_bytes(b"other weights")
+    (folder / "model.h5").write_bytes(b"centres")
+    matrix = Matrix(folder)
+    configuration = folder / "test-config.yaml"
+    configuration.write_text(yaml.safe_dump(BASE))
+    plan = snakemake(folder, configuration, "-n")
+    assert plan.code == 0, plan.output
+    for file in plan.files():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    touched = snakemake(folder, configuration, "--touch", "--forceall")
+    assert touched.code == 0, touched.output
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        matrix.made = recorded(BASE_CONFIG, IMAGES)
+    return matrix
+
+
+@pytest.fixture
+def matrix(everything: Matrix, monkeypatch: pytest.MonkeyPatch) -> Matrix:
+    """The same, with the working directory there: a weight file's identity is found by its path."""
+    monkeypatch.chdir(everything.folder)
+    return everything
+
+
+@pytest.fixture
+def own(matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Matrix:
+    """A copy whose files may be changed."""
+    mine = Matrix(tmp_path / "copy")
+    shutil.copytree(matrix.folder, mine.folder, copy_function=shutil.copy2)
+    mine.made = matrix.made
+    monkeypatch.chdir(mine.folder)
+    return mine
+
+
+def test_the_jobs_of_the_base_are_those_of_the_declaration(matrix: Matrix) -> None:
+    assert matrix.run(BASE, "-n", "--forceall") == Counter(job.stage for job in matrix.made)
+    assert not matrix.run(BASE, "-n")
+
+
+def _matrix() -> Iterator[Any]:
+    """Every key; of a group that feeds one stage the first key stands for the others in a quick test run."""
+    groups: set[str] = set()
+    for leaf in USED:
+        group = leaf[0].rpartition(".")[0]
+        quick = group not in groups or group in ("images", "regions.sam_slic", "report")
+        groups.add(group)
+        yield pytest.param(*leaf, id=leaf[0], marks=[] if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("path", "value", "annotation"), _matrix())
+def test_a_changed_key_remakes_what_it_feeds_and_what_reads_that(matrix: Matrix, path, value, annotation) -> None:
+    changed = with_values(BASE, other_value(path, value, annotation))
+    config = load_config(changed)
+    fed = options_changed(matrix.made, config, IMAGES)
+    found = matrix.run(changed, "-n")
+    if path.startswith(FEEDS_NOTHING):
+        assert not found
+    elif path.startswith(FEEDS_PICTURES):
+        assert found and not found.keys() & DATA
+    else:
+        assert fed, f"{path} is declared to change nothing: see regionflow.stages"
+    if path == "images.dir":  # other files under the same ids
+        fed |= {job for job in matrix.made if job.stage in READS_THE_IMAGE}
+    assert found == stale(config, IMAGES, fed)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_raised_version_remakes_the_stage_and_what_reads_it(matrix: Matrix, stage: str, monkeypatch) -> None:
+    monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], version=STAGES[stage].version + 1))
+    assert matrix.run(BASE, "-n") == stale(BASE_CONFIG, IMAGES, {job for job in matrix.made if job.stage == stage})
+
+
+@pytest.mark.parametrize("arguments", [["--resources", "gpu=3"], ["--resources", "gpu=0"], ["--cores", "5"]])
+def test_the_command_line_s_resources_remake_nothing(matrix: Matrix, arguments: list[str]) -> None:
+    assert not matrix.run(BASE, "-n", *arguments)
+
+
+def test_a_changed_image_remakes_its_chain_and_the_set(own: Matrix) -> None:
+    image = own.folder / "photos/one.png"
+    image.write_bytes(b"another image")
+    changed = {job for job in own.made if job.stage in READS_THE_IMAGE and dict(job.names).get("image", "one") == "one"}
+    assert own.run(BASE, "-n") == stale(BASE_CONFIG, IMAGES, changed)
+
+
+def test_a_touched_image_remakes_nothing(own: Matrix) -> None:
+    os.utime(own.folder / "photos/one.png")
+    assert not own.run(BASE, "-n")
+
+
+def test_an_added_image_makes_its_chain_and_the_set(own: Matrix) -> None:
+    (own.folder / "photos/three.png").write_bytes(b"a third image")
+    images = [*IMAGES, "three"]
+    changed = options_changed(own.made, BASE_CONFIG, images) | {j for j in own.made if j.stage in READS_THE_SET}
+    assert own.run(BASE, "-n") == stale(BASE_CONFIG, images, changed)
+
+
+def test_a_removed_image_remakes_the_set(own: Matrix) -> None:
+    (own.folder / "photos/one.png").unlink()
+    changed = {job for job in own.made if job.stage in READS_THE_SET}
+    assert own.run(BASE, "-n") == stale(BASE_CONFIG, IMAGES[1:], changed)
+
+
+def test_replaced_weights_remake_what_they_make(own: Matrix) -> None:
+    (own.folder / "sam.pth").write_bytes(b"other weights of the same name")
+    changed = {
+        job
+        for job in own.made
+        if job.stage in ("masks", "features") and {"sam", "encoder"} & set(dict(job.names).values())
+    }
+    assert own.run(BASE, "-n") == stale(BASE_CONFIG, IMAGES, changed)
+
+
+def test_touched_weights_remake_nothing(own: Matrix) -> None:
+    os.utime(own.folder / "sam.pth")
+    assert not own.run(BASE, "-n")
