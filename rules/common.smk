@@ -22,6 +22,7 @@ wildcard_constraints:
     segmenter="[^/]+",
     superpixels="[^/]+",
     regions="[^/]+",
+    k="[0-9]+",
 
 
 # The wildcard that names a variant of each group.
@@ -103,6 +104,8 @@ def targets(wildcards):
             variant = f"{extractor}/{regions}"
             files.append(f"results/pooled/{variant}.h5")
             files.append(f"results/report/{variant}/contact_sheet.jpg")
+            if len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None:
+                files.append(f"results/clusters/{variant}/comparison.tsv")
             files += per_image(f"results/labels/{variant}/{{image}}.png")
             files += per_image(f"results/report/{variant}/overlays/{{image}}.jpg")
     return files

@@ -53,6 +53,11 @@ class RegionFile:
     annotations: list[Annotation]
     generator: Generator
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        return self.image.height, self.image.width
+
 
 def annotation(mask: rle.Rle, source: str, **scores: Any) -> Annotation:
     """One record without its ids; area and bbox come from the mask itself, so the three always agree."""

@@ -49,7 +49,7 @@ NEEDS = {
     "regions": ["masks", "superpixels"],
     "pooled": ["features", "regions"],
     "pooled_set": ["pooled", "images"],
-    "clusters": ["pooled_set"],
+    "clusters": ["pooled_set", "images"],
     "labels": ["pooled", "regions", "clusters"],
     "overlay": ["regions", "labels"],
     "contact_sheet": ["overlay", "images"],
@@ -77,6 +77,8 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "regions.sam_slic.segmenter": {"regions.sam_slic.segmenter": "graph"},
     "regions.sam_slic.superpixels": {"regions.sam_slic.superpixels": "fine"},
     "regions.graph_fine.segmenter": {"regions.graph_fine.segmenter": "sam"},
+    "clusters.model": {"clusters.model": "model.h5"},
+    "clusters.fit_splits": {"clusters.fit_splits": ["train"]},
     "regions.graph_fine.superpixels": {"regions.graph_fine.superpixels": "slic"},
 }
 
@@ -241,6 +243,7 @@ def everything(tmp_path_factory) -> Matrix:
     (folder / "table.tsv").write_text("id\tpath\n" + "".join(f"{i}\tphotos/{i}.png\n" for i in IMAGES))
     (folder / "sam.pth").write_bytes(b"weights")
     (folder / "other.pth").write_bytes(b"other weights")
+    (folder / "model.h5").write_bytes(b"centres")
     matrix = Matrix(folder)
     configuration = folder / "test-config.yaml"
     configuration.write_text(yaml.safe_dump(BASE))
