@@ -1,10 +1,36 @@
 """Region features to automatic labels."""
 
+from regionflow.stages import model_path
+
+
+def centres(wildcards):
+    """The fitted centres, or those that the configuration freezes: their content is in the options of rule labels."""
+    path = model_path(CONFIG, wildcards)
+    if path is None:
+        return (
+            f"results/clusters/{wildcards.extractor}/{wildcards.regions}/centroids.h5"
+        )
+    if not path.is_file():
+        raise WorkflowError(
+            f"clusters.model: {path} is not there; put the file there or remove the key"
+        )
+    return ancient(str(path))
+
+
+def fits(wildcards):
+    """One file of fitted clusters per number of clusters in the configuration."""
+    folder = f"results/clusters/{wildcards.extractor}/{wildcards.regions}"
+    return [
+        f"{folder}/centroids.h5",
+        *(f"{folder}/k{k}.h5" for k in CONFIG.clusters.all_k[1:]),
+    ]
+
 
 rule clusters:
     """k-means over the region features of the whole set."""
     input:
         pooled="results/pooled/{extractor}/{regions}.h5",
+        table="results/images.tsv",
     output:
         centroids="results/clusters/{extractor}/{regions}/centroids.h5",
     log:
@@ -19,12 +45,37 @@ rule clusters:
         "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
 
 
+use rule clusters as clusters_of_other_k with:
+    output:
+        centroids="results/clusters/{extractor}/{regions}/k{k}.h5",
+    log:
+        "logs/clusters/{extractor}/{regions}/k{k}.log",
+
+
+rule comparison:
+    """What the numbers of clusters give, side by side."""
+    input:
+        fits=fits,
+    output:
+        table="results/clusters/{extractor}/{regions}/comparison.tsv",
+    log:
+        "logs/comparison/{extractor}/{regions}.log",
+    conda:
+        "../envs/regionflow.yaml"
+    params:
+        client=slot,
+        options=options("comparison"),
+        job=job("comparison"),
+    shell:
+        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+
+
 rule labels:
     """The cluster of every region of one image, as a label map and a table."""
     input:
         pooled="results/pooled/{extractor}/{regions}/{image}.h5",
         regions="results/regions/{regions}/{image}.json",
-        centroids="results/clusters/{extractor}/{regions}/centroids.h5",
+        centroids=centres,
     output:
         map="results/labels/{extractor}/{regions}/{image}.png",
         table="results/labels/{extractor}/{regions}/{image}.json",

@@ -22,6 +22,7 @@ wildcard_constraints:
     segmenter="[^/]+",
     superpixels="[^/]+",
     regions="[^/]+",
+    k="[0-9]+",
 
 
 # The wildcard that names a variant of each group.
@@ -52,6 +53,11 @@ def weights(group):
         return [] if path is None else ancient(str(path))
 
     return find
+
+
+def feature_file(path):
+    """Feature maps may be large: without runtime.keep_features Snakemake deletes them once they are pooled."""
+    return path if CONFIG.runtime.keep_features else temp(path)
 
 
 def declared(group, wildcards):
@@ -98,6 +104,8 @@ def targets(wildcards):
             variant = f"{extractor}/{regions}"
             files.append(f"results/pooled/{variant}.h5")
             files.append(f"results/report/{variant}/contact_sheet.jpg")
+            if len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None:
+                files.append(f"results/clusters/{variant}/comparison.tsv")
             files += per_image(f"results/labels/{variant}/{{image}}.png")
             files += per_image(f"results/report/{variant}/overlays/{{image}}.jpg")
     return files

@@ -5,7 +5,11 @@ and fed in a seeded order for several passes. Features are read in blocks, so me
 the order does not depend on how many jobs made them.
 """
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,123 +17,219 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
-from sklearn.metrics import pairwise_distances_argmin_min
+from sklearn.metrics import pairwise_distances_argmin_min, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from regionflow.config.types import ClustersOptions
+from regionflow.errors import UserError
 from regionflow.options import canonical_json
 
 Features = NDArray[np.float32]
 # Rows read at once; large enough that the per-image files under a block are few per row, small beside the models.
 BLOCK_ROWS = 16384
+# The silhouette takes time and memory by the square of its rows.
+SILHOUETTE_ROWS = 2000
+
+COMPARED = (
+    "k", "inertia", "silhouette", "empty", "smallest", "median_size", "largest", "epochs", "reassignments", "regions",
+    "unusable",
+)  # fmt: skip
 
 
-class TooFewRegions(ValueError):
+class TooFewRegions(UserError):
     """The set has fewer usable regions than clusters were asked for."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Fitted clusters: centres float32 [k, C] and what is worth knowing of the fit."""
+    """Fitted clusters: centres float32 [k, C] and what is worth knowing of the fit.
+
+    `sizes` [k], `inertia` (mean squared distance to the nearest centre) and `silhouette` (on a sample; NaN where it is
+    not defined) are over the regions that were fitted, `reassignments` counts centres that were moved to a random
+    region since hardly any region was theirs.
+    """
 
     centres: Features
     sizes: NDArray[np.int64]
     inertia: float
+    silhouette: float
     epochs: int
+    reassignments: int
     regions: int
     unusable: int
 
 
-def fit(features: h5py.Dataset | Features, options: ClustersOptions) -> Clusters:
-    """Fit k-means to features [N, C]. Rows with NaN or infinite values are left out and counted.
+class Rows:
+    """The rows of region features [N, C] that a fit sees: those chosen, of finite values; read in blocks."""
 
-    Raises TooFewRegions with both numbers if there are fewer usable rows than clusters.
+    def __init__(self, features: h5py.Dataset | Features, chosen: NDArray[np.bool_] | None = None) -> None:
+        self.features = features
+        self.chosen = np.ones(len(features), bool) if chosen is None else chosen
+        self.starts = np.arange(0, len(features), BLOCK_ROWS)
+
+    def block(self, start: int | np.integer) -> Features:
+        """The usable rows of one block."""
+        part = slice(int(start), int(start) + BLOCK_ROWS)
+        if not self.chosen[part].any():
+            return self.none()
+        block = np.asarray(self.features[part], dtype=np.float32)[self.chosen[part]]
+        return block[np.isfinite(block).all(axis=1)]
+
+    def __iter__(self) -> Iterator[Features]:
+        return (self.block(start) for start in self.starts)
+
+    def none(self) -> Features:
+        """No rows, of the right width."""
+        return np.empty((0, self.features.shape[1]), np.float32)
+
+
+def fit(
+    features: h5py.Dataset | Features, options: ClustersOptions, chosen: NDArray[np.bool_] | None = None
+) -> Clusters:
+    """Fit `options.first_k` clusters to features [N, C], or to the `chosen` [N] of them.
+
+    Rows with NaN or infinite values are left out and counted. Raises TooFewRegions with both numbers if there are
+    fewer usable rows than clusters.
     """
+    k, rows = options.first_k, Rows(features, chosen)
     # One thread: sums in one order, so equal input gives equal centres on every machine size.
     with threadpool_limits(1):
-        sample, usable, unusable = _sample(features, options)
-        if usable < options.k:
+        sample, usable = _sample(rows, options)
+        unusable = int(rows.chosen.sum()) - usable
+        if usable < k:
             raise TooFewRegions(
                 f"{usable} usable regions ({unusable} with NaN or infinite features) are fewer than "
-                f"clusters.k = {options.k}; lower clusters.k or add images"
+                f"clusters.k = {k}; lower clusters.k or add images"
             )
-        centres, _ = kmeans_plusplus(sample, options.k, random_state=options.seed)
-        model = MiniBatchKMeans(
-            options.k, init=centres, n_init=1, batch_size=options.batch_size, random_state=options.seed
-        )
-        # Movement is judged against the spread of the data, as sklearn's own tol is.
-        spread = float(np.sqrt(np.mean(np.var(sample, axis=0)))) or 1.0
-        epoch = 0
-        for epoch in range(1, options.max_epochs + 1):
-            before = model.cluster_centers_.copy() if epoch > 1 else centres
-            for batch in _batches(features, options, epoch):
-                model.partial_fit(batch)
-            moved = float(np.sqrt(np.mean((model.cluster_centers_ - before) ** 2)))
-            if moved <= options.tolerance * spread:
-                break
-        sizes, inertia = _assess(features, model.cluster_centers_)
-    return Clusters(model.cluster_centers_.astype(np.float32), sizes, inertia, epoch, usable, unusable)
+        model, epochs, reassignments = (_as_published if options.as_published else _epochs)(rows, sample, options)
+        centres = model.cluster_centers_.astype(np.float32)
+        sizes, inertia = _assess(rows, centres)
+        silhouette = _silhouette(sample, centres, options.seed)
+    return Clusters(centres, sizes, inertia, silhouette, epochs, reassignments, usable, unusable)
 
 
 def predict(features: Features, centres: Features) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Nearest centre [R] and Euclidean distance to it [R]; -1 and NaN for rows with NaN or infinite values."""
+    """Nearest centre [R] and Euclidean distance to it [R]; -1 and NaN for rows with NaN or infinite values.
+
+    Raises ValueError if features and centres have different numbers of channels.
+    """
     cluster = np.full(len(features), -1, dtype=np.int64)
     distance = np.full(len(features), np.nan)
     good = np.isfinite(features).all(axis=1)
     if good.any():
+        if features.shape[1] != centres.shape[1]:
+            raise ValueError(
+                f"region features have {features.shape[1]} channels, the cluster centres {centres.shape[1]}: "
+                "clusters.model was fitted to another extractor"
+            )
         with threadpool_limits(1):
             cluster[good], distance[good] = pairwise_distances_argmin_min(features[good], centres)
     return cluster, distance
 
 
-def _blocks(features: h5py.Dataset | Features) -> Iterator[Features]:
-    for start in range(0, len(features), BLOCK_ROWS):
-        block = np.asarray(features[start : start + BLOCK_ROWS], dtype=np.float32)
-        yield block[np.isfinite(block).all(axis=1)]
+def _epochs(rows: Rows, sample: Features, options: ClustersOptions) -> tuple[MiniBatchKMeans, int, int]:
+    """Passes in seeded order from a k-means++ start on the sample, until they hardly move the centres."""
+    centres, _ = kmeans_plusplus(sample, options.first_k, random_state=options.seed)
+    model = MiniBatchKMeans(
+        options.first_k,
+        init=centres,
+        n_init=1,
+        batch_size=options.batch_size,
+        random_state=options.seed,
+        verbose=1,
+    )
+    # Movement is judged against the spread of the data, as sklearn's own tol is.
+    spread = float(np.sqrt(np.mean(np.var(sample, axis=0)))) or 1.0
+    reassignments = epoch = 0
+    for epoch in range(1, options.max_epochs + 1):
+        before = model.cluster_centers_.copy() if epoch > 1 else centres
+        for batch in _batches(rows, max(options.batch_size, options.first_k), [options.seed, epoch]):
+            reassignments += _step(model, batch)
+        moved = float(np.sqrt(np.mean((model.cluster_centers_ - before) ** 2)))
+        if moved <= options.tolerance * spread:
+            break
+    return model, epoch, reassignments
 
 
-def _sample(features: h5py.Dataset | Features, options: ClustersOptions) -> tuple[Features, int, int]:
-    """A seeded sample over the whole set, with the numbers of usable and unusable rows."""
-    share = min(1.0, options.init_regions / max(1, len(features)))
+def _as_published(rows: Rows, sample: Features, options: ClustersOptions) -> tuple[MiniBatchKMeans, int, int]:
+    """ALPS's online k-means: one pass in the order of the images, started on the first batch alone."""
+    model = MiniBatchKMeans(
+        options.first_k, n_init="auto", batch_size=options.batch_size, random_state=options.seed, verbose=1
+    )
+    batches = _batches(rows, max(options.batch_size, options.first_k))
+    return model, 1, sum(_step(model, batch) for batch in batches)
+
+
+def _step(model: MiniBatchKMeans, batch: Features) -> int:
+    """One mini-batch; returns how many centres it reassigned, which sklearn tells by printing it only."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        model.partial_fit(batch)
+    return sum(int(n) for n in re.findall(r"Reassigning (\d+) cluster", printed.getvalue()))
+
+
+def _sample(rows: Rows, options: ClustersOptions) -> tuple[Features, int]:
+    """A seeded sample over all rows, and the number of usable ones."""
+    share = min(1.0, options.init_regions / max(1, int(rows.chosen.sum())))
     rng = np.random.default_rng(options.seed)
-    parts, usable = [np.empty((0, features.shape[1]), np.float32)], 0
-    for block in _blocks(features):
+    parts, usable = [rows.none()], 0
+    for block in rows:
         usable += len(block)
         parts.append(block[rng.random(len(block)) < share] if share < 1 else block)
     sample = np.concatenate(parts)
-    if len(sample) < options.k <= usable:
+    if len(sample) < options.first_k <= usable:
         # A small sample of a small set can miss; the first rows then do.
-        sample = np.concatenate([sample, *_blocks(features)])[: options.k + len(sample)]
-    return sample, usable, len(features) - usable
+        sample = np.concatenate([sample, *rows])[: options.first_k + len(sample)]
+    return sample, usable
 
 
-def _batches(features: h5py.Dataset | Features, options: ClustersOptions, epoch: int) -> Iterator[Features]:
-    """Mini-batches of one pass: blocks in seeded order, shuffled inside; k rows or more each where there are enough."""
-    rng = np.random.default_rng([options.seed, epoch])
-    starts = np.arange(0, len(features), BLOCK_ROWS)
-    rng.shuffle(starts)
-    rest = np.empty((0, features.shape[1]), np.float32)
-    size = max(options.batch_size, options.k)
+def _batches(rows: Rows, size: int, seed: list[int] | None = None) -> Iterator[Features]:
+    """Mini-batches of one pass: with a seed, blocks in seeded order and shuffled inside, else in the order stored."""
+    rng = None if seed is None else np.random.default_rng(seed)
+    starts = rows.starts.copy()
+    if rng:
+        rng.shuffle(starts)
+    rest = rows.none()
     for start in starts:
-        block = np.asarray(features[start : start + BLOCK_ROWS], dtype=np.float32)
-        block = block[np.isfinite(block).all(axis=1)]
-        rng.shuffle(block)
-        rows = np.concatenate([rest, block])
-        whole = len(rows) // size * size
-        yield from np.split(rows[:whole], whole // size) if whole else ()
-        rest = rows[whole:]
+        block = rows.block(start)
+        if rng:
+            rng.shuffle(block)
+        waiting = np.concatenate([rest, block])
+        whole = len(waiting) // size * size
+        yield from np.split(waiting[:whole], whole // size) if whole else ()
+        rest = waiting[whole:]
     if len(rest):
         yield rest
 
 
-def _assess(features: h5py.Dataset | Features, centres: Features) -> tuple[NDArray[np.int64], float]:
+def _assess(rows: Rows, centres: Features) -> tuple[NDArray[np.int64], float]:
     """Regions per cluster and the mean squared distance to the nearest centre."""
     sizes, total = np.zeros(len(centres), np.int64), 0.0
-    for block in _blocks(features):
+    for block in rows:
         cluster, distance = predict(block, centres)
         sizes += np.bincount(cluster, minlength=len(centres))
         total += float(np.sum(distance**2))
     return sizes, total / max(1, int(sizes.sum()))
+
+
+def _silhouette(sample: Features, centres: Features, seed: int) -> float:
+    """Mean silhouette of some rows of the sample; NaN if they lie in one cluster or each in its own."""
+    rng = np.random.default_rng(seed)
+    some = sample[np.sort(rng.permutation(len(sample))[:SILHOUETTE_ROWS])]
+    cluster, _ = predict(some, centres)
+    if not 2 <= len(set(cluster.tolist())) < len(some):
+        return float("nan")
+    return float(silhouette_score(some, cluster))
+
+
+def write_comparison(path: Path, fits: Sequence[Clusters]) -> None:
+    """Write a TSV with one line per fit, in order of k."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(COMPARED)
+        for fit in sorted(fits, key=lambda fit: len(fit.centres)):
+            quality = [len(fit.centres), f"{fit.inertia:.6g}", f"{fit.silhouette:.4f}", int((fit.sizes == 0).sum())]
+            sizes = [int(size) for size in (fit.sizes.min(), np.median(fit.sizes), fit.sizes.max())]
+            writer.writerow([*quality, *sizes, fit.epochs, fit.reassignments, fit.regions, fit.unusable])
 
 
 def write(path: Path, clusters: Clusters, provenance: Mapping[str, object]) -> None:
@@ -138,12 +238,36 @@ def write(path: Path, clusters: Clusters, provenance: Mapping[str, object]) -> N
         file["centroids"] = clusters.centres
         file["sizes"] = clusters.sizes
         file.attrs.update(
-            inertia=clusters.inertia, epochs=clusters.epochs, regions=clusters.regions, unusable=clusters.unusable
+            inertia=clusters.inertia,
+            silhouette=clusters.silhouette,
+            epochs=clusters.epochs,
+            reassignments=clusters.reassignments,
+            regions=clusters.regions,
+            unusable=clusters.unusable,
         )
         file.attrs["provenance"] = canonical_json(provenance)
 
 
+def read(path: Path) -> Clusters:
+    """A stored fit.
+
+    Raises ValueError, naming the file, if it is none.
+    """
+    try:
+        with h5py.File(path) as file:
+            attrs = {name: file.attrs[name].item() for name in Clusters.__annotations__ if name in file.attrs}
+            return Clusters(file["centroids"][:], file["sizes"][:], **attrs)
+    except (OSError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a file of fitted clusters ({error})") from error
+
+
 def read_centres(path: Path) -> Features:
-    """The centres [k, C] of a stored fit."""
-    with h5py.File(path) as file:
-        return file["centroids"][:]
+    """The centres [k, C] of a stored fit, or of any HDF5 file that has them as `centroids`.
+
+    Raises ValueError, naming the file, if it has none.
+    """
+    try:
+        with h5py.File(path) as file:
+            return file["centroids"][:].astype(np.float32)
+    except (OSError, KeyError) as error:
+        raise ValueError(f"{path}: not a file of fitted clusters ({error})") from error

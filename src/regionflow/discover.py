@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from regionflow.config.types import ImagesOptions
+from regionflow.errors import UserError
 
 SAMPLES = {
     "skimage": (
@@ -35,7 +36,7 @@ class ImageEntry(NamedTuple):
     split: str
 
 
-class ImageListError(ValueError):
+class ImageListError(UserError):
     """The list of images cannot be used; the text names every offending file."""
 
 
@@ -51,6 +52,8 @@ def find_images(options: ImagesOptions) -> dict[str, ImageEntry]:
         pairs = list(_from_folder(Path(options.dir), tuple(options.suffixes), options.follow_links))
     else:
         pairs = [(path.stem, ImageEntry(path, "")) for path in sample_photos()]
+    if options.split_from == "folder":
+        pairs = [(image, ImageEntry(entry.path, image.rpartition("/")[0].partition("/")[0])) for image, entry in pairs]
     if not pairs:
         where = options.table or options.dir or "the installed packages"
         raise ImageListError(f"no images in {where} (suffixes: {' '.join(options.suffixes)})")

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from regionflow.discover import ImageEntry
 from regionflow.images import UnreadableImage, read
 
+TRAIN = "train"
 Status = Literal["ok", "unreadable"]
 
 
@@ -62,3 +64,19 @@ def read_table(path: Path) -> list[ImageRow]:
     with path.open(newline="", encoding="utf-8") as file:
         rows: list[dict[str, Any]] = list(csv.DictReader(file, delimiter="\t"))
     return [ImageRow(**{**row, "height": int(row["height"]), "width": int(row["width"])}) for row in rows]
+
+
+def fit_images(rows: Iterable[ImageRow], splits: list[str] | None = None) -> set[str]:
+    """Ids of the images of some splits; by default of the split train, or of all images if there is no such split.
+
+    Raises ValueError for a split without images.
+    """
+    ids: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        ids[row.split].add(row.id)
+    unknown = sorted(set(splits or ()) - set(ids))
+    if unknown:
+        known = ", ".join(sorted(ids)).lstrip(", ") or "none"
+        raise ValueError(f"clusters.fit_splits: no image has the split {', '.join(unknown)} (the set has: {known})")
+    wanted = splits or ([TRAIN] if TRAIN in ids else list(ids))
+    return set().union(*(ids[split] for split in wanted))

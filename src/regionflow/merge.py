@@ -22,7 +22,8 @@ def merge(
     width: int,
     options: RegionsOptions,
 ) -> list[Annotation]:
-    """Regions of one image: the masks in their order, then what superpixels add, in ascending order of label.
+    """Regions of one image: the masks that are not too large in their order, then what superpixels add, in ascending
+    order of label.
 
     Unlike the original, an image without masks works, and source and scores of the masks survive.
 
@@ -31,12 +32,18 @@ def merge(
         labels: superpixel labels >= 0 [height, width], or None for masks alone.
         height: image height in pixels.
         width: image width in pixels.
-        options: `min_pixels`, `min_proportion` and `split_fragments` are used.
+        options: all but the names of the sources are used.
     """
-    kept = [{key: value for key, value in a.items() if key not in ("id", "region_id")} for a in mask_annotations]
+    # ALPS's filter is as strict: a mask of just that share stays.
+    limit = options.max_area_fraction * height * width
+    kept = [
+        {key: value for key, value in a.items() if key not in ("id", "region_id")}
+        for a in mask_annotations
+        if a["area"] <= limit
+    ]
     if labels is None:
         return kept
-    covered = rle.union([a["segmentation"] for a in mask_annotations], height, width)
+    covered = rle.union([a["segmentation"] for a in kept], height, width)
     added = uncovered_superpixels(labels, covered, options)
     if options.split_fragments:
         return kept + [a for label, mask in rle.from_label_map(added).items() for a in _fragments(mask, label)]

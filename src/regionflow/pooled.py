@@ -6,7 +6,7 @@ area, bbox and region are views into the per-image files, in the order of `image
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from regionflow.errors import UserError
 from regionflow.options import canonical_json
 from regionflow.records import Annotation
 
@@ -21,7 +22,7 @@ from regionflow.records import Annotation
 COLUMNS = {"area": ((), np.int64), "bbox": ((4,), np.int64), "region": ((), np.int64)}
 
 
-class BadPooledFile(ValueError):
+class BadPooledFile(UserError):
     """A pooled file that cannot be used; the text names it."""
 
 
@@ -104,6 +105,12 @@ def write_set(path: Path, files: Mapping[str, Path], provenance: Mapping[str, ob
         file["image"] = np.repeat(np.arange(len(rows), dtype=np.int64), [n for n, _ in rows.values()])
         file.create_dataset("image_ids", data=list(rows), dtype=h5py.string_dtype())
         file.attrs["provenance"] = canonical_json(provenance)
+
+
+def rows_of(file: h5py.File, images: Collection[str]) -> NDArray[np.bool_]:
+    """Which rows of an open set file [N] belong to the images of those ids."""
+    wanted = np.array([image in images for image in file["image_ids"].asstr()[:]], dtype=bool)
+    return wanted[file["image"][:]]
 
 
 def _shape(path: Path) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from regionflow import __version__, rle
+from regionflow.errors import UserError
 from regionflow.options import canonical_json
 
 Annotation = dict[str, Any]
@@ -19,7 +20,7 @@ Annotation = dict[str, Any]
 SLIC = "slic"
 
 
-class BadRecord(ValueError):
+class BadRecord(UserError):
     """A mask or region file that cannot be used; the text names the file."""
 
 
@@ -51,6 +52,11 @@ class RegionFile:
     image: ImageInfo
     annotations: list[Annotation]
     generator: Generator
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        return self.image.height, self.image.width
 
 
 def annotation(mask: rle.Rle, source: str, **scores: Any) -> Annotation:

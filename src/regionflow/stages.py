@@ -6,11 +6,12 @@ version when the stage's code changes what it writes: Snakemake then remakes old
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from regionflow.config.types import Config
 from regionflow.options import Options
-from regionflow.weights import identity
+from regionflow.weights import file_sha256, identity
 
 Names = Mapping[str, str]
 
@@ -42,8 +43,26 @@ def _extractor(config: Config, names: Names) -> Mapping[str, Any]:
     }
 
 
+def _clusters(config: Config, names: Names) -> Mapping[str, Any]:
+    """The options of one fit: of the k in the path, or of the first."""
+    # Not `in`: the names may be Snakemake's wildcards, a list that is asked by key.
+    k = int(names.get("k", config.clusters.first_k))
+    return {"clusters": config.clusters.model_copy(update={"k": k, "model": None})}
+
+
+def model_path(config: Config, names: Names) -> Path | None:
+    """The frozen centres that the configuration names for an extractor and a kind of region."""
+    model = config.clusters.model
+    return None if model is None else Path(model.format(extractor=names["extractor"], regions=names["regions"]))
+
+
+def _labels(config: Config, names: Names) -> Mapping[str, Any]:
+    model = model_path(config, names)
+    return {"model_sha256": file_sha256(model) if model is not None and model.is_file() else None}
+
+
 def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
-    """What to do about an unreadable image is no part of it: that decides whether there is a file, not what is in it."""
+    """Without what to do about an unreadable image: that decides whether there is a file, not what is in it."""
     return {"images": {key: value for key, value in config.images.canonical().items() if key != "on_bad_image"}}
 
 
@@ -57,8 +76,9 @@ STAGES: dict[str, Stage] = {
     "regions": Stage(1, lambda c, n: {"regions": c.regions[n["regions"]]}),
     "pooled": Stage(1, lambda c, n: {"pooling": c.pooling}),
     "pooled_set": Stage(1, lambda c, n: {}),
-    "clusters": Stage(1, lambda c, n: {"clusters": c.clusters}),
-    "labels": Stage(1, lambda c, n: {}),
+    "clusters": Stage(2, _clusters),
+    "comparison": Stage(1, lambda c, n: {}),
+    "labels": Stage(2, _labels),
     "overlay": Stage(1, lambda c, n: {"max_side": c.report.max_side, "max_megapixels": c.images.max_megapixels}),
     "contact_sheet": Stage(1, lambda c, n: {"images": c.report.contact_sheet_images}),
     "problems": Stage(1, lambda c, n: {}),

@@ -1,13 +1,17 @@
 """Clusters: sklearn's numbers, a fixed order, bounded reads, clear messages."""
 
+import csv
+
 import h5py
 import numpy as np
 import pytest
 from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
+from sklearn.metrics import silhouette_score
 
 from regionflow import clusters
 from regionflow.clusters import TooFewRegions
 from regionflow.config.types import ClustersOptions
+from regionflow.image_table import ImageRow, fit_images
 
 
 def blobs(n=400, k=5, channels=6, seed=0):
@@ -24,6 +28,7 @@ def test_separate_blobs_are_found_and_counted():
     assert len({(c, t) for c, t in zip(cluster, truth, strict=True)}) == 5
     assert fitted.sizes.tolist() == np.bincount(cluster, minlength=5).tolist()
     assert fitted.inertia == pytest.approx(np.mean(distance**2))
+    assert fitted.silhouette == pytest.approx(silhouette_score(features, cluster))
 
 
 def test_one_pass_is_sklearns_partial_fit_in_the_same_order():
@@ -76,9 +81,99 @@ def test_exactly_as_many_regions_as_clusters_works_even_with_a_small_sample():
     assert len(fitted.centres) == 8
 
 
-def test_stored_centres_come_back_with_their_provenance(tmp_path):
+def test_a_stored_fit_comes_back_with_its_provenance(tmp_path):
     fitted = clusters.fit(blobs()[0], ClustersOptions(k=5))
     clusters.write(tmp_path / "c.h5", fitted, {"stage": "clusters"})
     assert (clusters.read_centres(tmp_path / "c.h5") == fitted.centres).all()
+    again = clusters.read(tmp_path / "c.h5")
+    assert (again.inertia, again.silhouette, again.epochs) == (fitted.inertia, fitted.silhouette, fitted.epochs)
     with h5py.File(tmp_path / "c.h5") as file:
         assert file.attrs["provenance"] == '{"stage":"clusters"}'
+
+
+@pytest.mark.parametrize("text", [b"no HDF5 at all", None])
+def test_a_model_that_is_none_is_named(tmp_path, text):
+    path = tmp_path / "model.h5"
+    if text:
+        path.write_bytes(text)
+    else:
+        h5py.File(path, "w").close()
+    with pytest.raises(ValueError, match=r"model\.h5: not a file of fitted clusters"):
+        clusters.read_centres(path)
+
+
+def test_centres_of_another_extractor_are_refused():
+    with pytest.raises(ValueError, match="6 channels, the cluster centres 4"):
+        clusters.predict(blobs()[0], np.zeros((3, 4), np.float32))
+
+
+def test_only_chosen_rows_are_fitted_and_counted():
+    features, truth = blobs()
+    features[truth == 0] += 500
+    chosen = truth != 0
+    features[np.flatnonzero(chosen)[:3]] = np.nan
+    features[np.flatnonzero(~chosen)[:3]] = np.nan
+    fitted = clusters.fit(features, ClustersOptions(k=4), chosen)
+    alone = clusters.fit(features[chosen], ClustersOptions(k=4))
+    assert (fitted.centres == alone.centres).all()
+    assert (fitted.regions, fitted.unusable) == (chosen.sum() - 3, 3)
+
+
+def test_as_published_is_sklearns_plain_loop_over_the_stored_order():
+    features, _ = blobs(n=300)
+    reference = MiniBatchKMeans(5, batch_size=64, random_state=0, n_init="auto")
+    for first in range(0, 300, 64):
+        reference.partial_fit(features[first : first + 64])
+    fitted = clusters.fit(features, ClustersOptions(k=5, batch_size=64, as_published=True))
+    assert (fitted.centres == reference.cluster_centers_).all()
+    assert fitted.epochs == 1
+
+
+def test_reassigned_centres_are_counted():
+    rng = np.random.default_rng(0)
+    # One far row takes a centre that hardly any later row is nearest to.
+    features = np.concatenate([rng.normal(0, 1, (4000, 3)), np.full((1, 3), 1000.0)]).astype(np.float32)
+    busy = clusters.fit(features, ClustersOptions(k=5, batch_size=500, max_epochs=10, tolerance=0))
+    even = clusters.fit(blobs()[0], ClustersOptions(k=5, batch_size=100))
+    assert busy.reassignments > 0
+    assert even.reassignments == 0
+
+
+def test_rows_that_are_all_equal_give_empty_clusters_and_no_silhouette():
+    fitted = clusters.fit(np.ones((50, 3), np.float32), ClustersOptions(k=4))
+    assert sorted(fitted.sizes.tolist()) == [0, 0, 0, 50]
+    assert np.isnan(fitted.silhouette)
+
+
+def test_the_comparison_has_one_line_per_k_in_their_order(tmp_path):
+    features, _ = blobs()
+    fits = [clusters.fit(features, ClustersOptions(k=[k, 9])) for k in (5, 3)]
+    clusters.write_comparison(tmp_path / "comparison.tsv", fits)
+    with (tmp_path / "comparison.tsv").open() as file:
+        small, large = csv.DictReader(file, delimiter="\t")
+    assert (small["k"], large["k"]) == ("3", "5")
+    assert float(small["inertia"]) > float(large["inertia"]) == pytest.approx(fits[0].inertia, rel=1e-5)
+    assert float(large["silhouette"]) == pytest.approx(fits[0].silhouette, abs=1e-4)
+    assert (large["empty"], large["largest"]) == ("0", str(fits[0].sizes.max()))
+
+
+def rows(**splits):
+    return [ImageRow(i, i, split, 1, 1, "", "ok") for split, ids in splits.items() for i in ids]
+
+
+@pytest.mark.parametrize(
+    ("table", "splits", "expected"),
+    [
+        (rows(train="ab", val="c"), None, "ab"),
+        (rows(train="ab", val="c"), ["val", "train"], "abc"),
+        (rows(left="ab", val="c"), None, "abc"),
+        ([ImageRow("a", "a", "", 1, 1, "", "ok")], None, "a"),
+    ],
+)
+def test_images_of_the_fit(table, splits, expected):
+    assert fit_images(table, splits) == set(expected)
+
+
+def test_a_split_that_no_image_has_is_named():
+    with pytest.raises(ValueError, match=r"no image has the split tran \(the set has: train, val\)"):
+        fit_images(rows(train="ab", val="c"), ["tran"])

@@ -83,6 +83,17 @@ def test_a_missing_or_empty_folder_is_named(tmp_path):
         find_images(ImagesOptions(dir=str(tmp_path)))
 
 
+def test_splits_are_the_first_folder_where_asked_for(tmp_path):
+    for name in ("train/a.png", "train/deep/b.png", "test/c.png", "d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_images(ImagesOptions(dir=str(tmp_path), split_from="folder"))
+    assert {image: entry.split for image, entry in found.items()} == {
+        "d": "", "test/c": "test", "train/a": "train", "train/deep/b": "train",
+    }  # fmt: skip
+    assert {entry.split for entry in find_images(ImagesOptions(dir=str(tmp_path))).values()} == {""}
+
+
 def test_without_a_source_at_least_eight_sample_photos():
     images = find_images(ImagesOptions())
     assert len(images) >= 8

@@ -37,6 +37,16 @@ def test_300_uncovered_pixels_are_kept_and_299_dropped(uncovered, kept):
         assert (rle.decode(added[0]["segmentation"]) == ~mask).all()
 
 
+@pytest.mark.parametrize(("pixels", "kept"), [(600, True), (601, False)])
+def test_a_mask_above_the_area_fraction_is_dropped_and_its_pixels_are_uncovered(pixels, kept):
+    mask = np.zeros(2000, bool)
+    mask[:pixels] = True
+    masks = [annotation(rle.encode(mask.reshape(40, 50)), "sam", predicted_iou=0.9)]
+    labels = np.zeros((40, 50), np.int64)
+    regions = merge(masks, labels, 40, 50, RegionsOptions(max_area_fraction=0.3))
+    assert [(a["source"], a["area"]) for a in regions] == ([("sam", 600), ("slic", 1400)] if kept else [("slic", 2000)])
+
+
 def test_min_proportion_is_a_real_fraction():
     labels, _, masks = half_covered(500)  # half of superpixel 1's 1000 pixels
     for proportion, kept in ((0.5, 1), (0.5001, 0), (0.25, 1)):

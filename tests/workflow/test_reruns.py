@@ -15,9 +15,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
-from helpers.forked import snakemake
 from pydantic import BaseModel
 
+from helpers.forked import snakemake
 from regionflow.config.load import ConfigError, load_config
 from regionflow.config.types import Config
 from regionflow.stages import STAGES, stage_options
@@ -49,7 +49,7 @@ NEEDS = {
     "regions": ["masks", "superpixels"],
     "pooled": ["features", "regions"],
     "pooled_set": ["pooled", "images"],
-    "clusters": ["pooled_set"],
+    "clusters": ["pooled_set", "images"],
     "labels": ["pooled", "regions", "clusters"],
     "overlay": ["regions", "labels"],
     "contact_sheet": ["overlay", "images"],
@@ -77,6 +77,8 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "regions.sam_slic.segmenter": {"regions.sam_slic.segmenter": "graph"},
     "regions.sam_slic.superpixels": {"regions.sam_slic.superpixels": "fine"},
     "regions.graph_fine.segmenter": {"regions.graph_fine.segmenter": "sam"},
+    "clusters.model": {"clusters.model": "model.h5"},
+    "clusters.fit_splits": {"clusters.fit_splits": ["train"]},
     "regions.graph_fine.superpixels": {"regions.graph_fine.superpixels": "slic"},
 }
 
@@ -202,7 +204,15 @@ def other_value(path: str, value: Any, annotation: Any) -> dict[str, Any]:
 
 
 BASE_CONFIG = load_config(BASE)
-USED = [leaf for leaf in leaves(BASE_CONFIG) if not leaf[0].startswith("segmenters.sam_vit")]  # not in the targets
+
+
+def _is_used(path: str) -> bool:
+    """Whether the key is not one of a built-in variant that no target uses."""
+    group, variant, *_ = [*path.split("."), ""]
+    return not isinstance(getattr(BASE_CONFIG, group), dict) or variant in BASE[group]
+
+
+USED = [leaf for leaf in leaves(BASE_CONFIG) if _is_used(leaf[0])]
 
 
 class Matrix:
@@ -233,6 +243,7 @@ def everything(tmp_path_factory) -> Matrix:
     (folder / "table.tsv").write_text("id\tpath\n" + "".join(f"{i}\tphotos/{i}.png\n" for i in IMAGES))
     (folder / "sam.pth").write_bytes(b"weights")
     (folder / "other.pth").write_bytes(b"other weights")
+    (folder / "model.h5").write_bytes(b"centres")
     matrix = Matrix(folder)
     configuration = folder / "test-config.yaml"
     configuration.write_text(yaml.safe_dump(BASE))
@@ -281,7 +292,7 @@ def _matrix() -> Iterator[Any]:
         yield pytest.param(*leaf, id=leaf[0], marks=[] if quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("path", "value", "annotation"), _matrix())
+@pytest.mark.parametrize(("path", "value", "annotation"), list(_matrix()))
 def test_a_changed_key_remakes_what_it_feeds_and_what_reads_that(matrix: Matrix, path, value, annotation) -> None:
     changed = with_values(BASE, other_value(path, value, annotation))
     config = load_config(changed)

@@ -2,7 +2,7 @@
 
 import h5py
 
-from regionflow import clusters
+from regionflow import clusters, image_table, pooled
 from regionflow.config.types import ClustersOptions
 from regionflow.job import Job
 from regionflow.stage_io import provenance
@@ -10,7 +10,12 @@ from regionflow.stage_io import provenance
 
 def run(job: Job) -> None:
     options = ClustersOptions.model_validate(job.options["clusters"])
-    with h5py.File(job.input("pooled")) as pooled:
-        fitted = clusters.fit(pooled["features"], options)
-    print(f"{fitted.regions} regions, {options.k} clusters, {fitted.epochs} epochs, inertia {fitted.inertia:.6g}")
+    chosen = image_table.fit_images(image_table.read_table(job.input("table")), options.fit_splits)
+    with h5py.File(job.input("pooled")) as file:
+        fitted = clusters.fit(file["features"], options, pooled.rows_of(file, chosen))
+    print(
+        f"{fitted.regions} regions of {len(chosen)} images, {options.k} clusters, {fitted.epochs} epochs, "
+        f"inertia {fitted.inertia:.6g}, silhouette {fitted.silhouette:.3f}, {int((fitted.sizes == 0).sum())} empty, "
+        f"{fitted.reassignments} reassignments"
+    )
     clusters.write(job.outputs["centroids"], fitted, provenance(job))

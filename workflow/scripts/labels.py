@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from regionflow import clusters, paint, pooled, records
 from regionflow.job import Job
 from regionflow.stage_io import write_png
@@ -11,12 +13,19 @@ def run(job: Job) -> None:
     regions, features = records.read(job.input("regions")), pooled.read(job.input("pooled"))
     cluster, distance = clusters.predict(features.features, clusters.read_centres(job.input("centroids")))
     chosen = [regions.annotations[i] for i in features.regions]
-    image = regions.image
-    masks = [a["segmentation"] for a in chosen]
-    write_png(job.outputs["map"], paint.label_map(masks, (cluster + 1).tolist(), image.height, image.width))
+    painted = paint.label_map([a["segmentation"] for a in chosen], range(1, len(chosen) + 1), *regions.size)
+    write_png(job.outputs["map"], np.concatenate([[0], cluster + 1])[painted])
     rows = [
         {"region_id": a["region_id"], "cluster": c, "distance": None if c < 0 else round(d, 6)}
         for a, c, d in zip(chosen, cluster.tolist(), distance.tolist(), strict=True)
     ]
-    table = {"image_id": image.image_id, "regions": rows}
+    covered = {
+        "masks": _share(np.array([False, *(a["source"] != records.SLIC for a in chosen)])[painted]),
+        "regions": _share(painted > 0),
+    }
+    table = {"image_id": regions.image.image_id, "covered": covered, "regions": rows}
     job.outputs["table"].write_text(json.dumps(table) + "\n", encoding="utf-8")
+
+
+def _share(pixels: np.ndarray) -> float:
+    return round(float(pixels.mean()), 6) if pixels.size else 0.0

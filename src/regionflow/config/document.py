@@ -72,8 +72,8 @@ def _type(value: dict[str, Any], definitions: dict[str, Any]) -> str:
         return f"`{value['const']}`"
     if "enum" in value:
         return " or ".join(f"`{v}`" for v in value["enum"])
-    if "anyOf" in value:
-        return " or ".join(_type(v, definitions) for v in value["anyOf"])
+    if either := value.get("anyOf", value.get("oneOf")):
+        return " or ".join(_type(v, definitions) for v in either)
     if "$ref" in value:
         return _type(definitions[value["$ref"].rsplit("/", 1)[1]], definitions)
     if value["type"] == "array":

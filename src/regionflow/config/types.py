@@ -7,7 +7,16 @@ in `runtime` and `report` leaves the data as it is: changing it remakes no masks
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from regionflow.extractors.options import ExtractorOptions
 from regionflow.extractors.presets import PRESETS
@@ -27,6 +36,8 @@ class ImagesOptions(Options):
     """A folder, searched with its sub-folders. An image's id is its path in the folder without the suffix."""
     table: str | None = None
     """A TSV file with the columns id, path (relative to the table) and, if wanted, split. Instead of `dir`."""
+    split_from: Literal["table", "folder"] = "table"
+    """`folder`: an image's split is the first folder of its id, as in dir/train/a.jpg; `table`: the table's column."""
     suffixes: list[str] = [".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp"]
     """Which files of `dir` are images, in any case."""
     follow_links: bool = False
@@ -71,6 +82,8 @@ class RegionsOptions(Options):
     """Name of the segmenter whose masks come first; null for superpixels alone."""
     superpixels: Name | None = "slic"
     """Name of the superpixels that fill what the masks leave uncovered; null for masks alone."""
+    max_area_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Masks that cover a larger share of the image than this are dropped first; 1 keeps all."""
     min_pixels: int = Field(300, ge=0)
     """A superpixel is kept if at least so many of its pixels are uncovered."""
     min_proportion: Fraction = 0.0
@@ -85,11 +98,20 @@ class RegionsOptions(Options):
         return self
 
 
+ClusterCount = Annotated[int, Field(ge=2, le=65534)]
+# Told apart first, so that a mistake is told once and not once for each type.
+OneOrSeveral = Annotated[
+    Annotated[ClusterCount, Tag("one")] | Annotated[list[ClusterCount], Field(min_length=1), Tag("several")],
+    Discriminator(lambda k: "several" if isinstance(k, list) else "one"),
+]
+
+
 class ClustersOptions(Options):
     """Clusters of region features over the whole set, by sklearn.cluster.MiniBatchKMeans."""
 
-    k: Annotated[int, Field(ge=2, le=65534)] = 16
-    """Number of clusters."""
+    k: OneOrSeveral = 16
+    """Number of clusters. With a list each is fitted and compared in clusters/.../comparison.tsv; the labels are of
+    the first."""
     seed: int = Field(0, ge=0)
     """Seed of the k-means++ start and of the order in which regions are seen."""
     batch_size: PositiveInt = 1024
@@ -100,6 +122,41 @@ class ClustersOptions(Options):
     """Stop when a pass moves the centres by less than this share of the features' spread."""
     init_regions: PositiveInt = 20000
     """Size of the seeded sample, taken over all images, on which k-means++ chooses the first centres."""
+    fit_splits: Annotated[list[str], Field(min_length=1)] | None = None
+    """Splits to whose regions the centres are fitted; the others are only labelled. null: train where the set has a
+    split of that name, else all images."""
+    as_published: bool = False
+    """ALPS's online k-means as published: one unshuffled pass, started on the first batch alone. max_epochs, tolerance
+    and init_regions then have no effect."""
+    model: str | None = None
+    """Centres of an earlier run (its clusters/.../centroids.h5, kept elsewhere): nothing is fitted and the other keys
+    have no effect, so new images are labelled without touching old ones. {extractor} and {regions} are filled in."""
+
+    @field_validator("model")
+    @classmethod
+    def _known_names(cls, model: str | None) -> str | None:
+        try:
+            (model or "").format(extractor="", regions="")
+        except (KeyError, IndexError, ValueError):
+            raise ValueError("only {extractor} and {regions} are filled in") from None
+        return model
+
+    @field_validator("k")
+    @classmethod
+    def _different(cls, k: int | list[int]) -> int | list[int]:
+        if isinstance(k, list) and len(set(k)) < len(k):
+            raise ValueError("the numbers must differ")
+        return k
+
+    @property
+    def all_k(self) -> list[int]:
+        """Every number of clusters that is fitted."""
+        return self.k if isinstance(self.k, list) else [self.k]
+
+    @property
+    def first_k(self) -> int:
+        """The number of clusters that the labels have."""
+        return self.all_k[0]
 
 
 class TargetsOptions(Options):
@@ -127,6 +184,9 @@ class RuntimeOptions(Options):
     """Where models run; auto takes a card where there is one."""
     warm: bool = True
     """Whether jobs run in resident processes that keep imports and models; false starts a process per job."""
+    keep_features: bool = True
+    """Whether feature maps stay after pooling; false deletes each once all that needs it is made. They are large:
+    ViT-L at full size takes 10-20 MB an image. `snakemake --delete-temp-output` deletes those of earlier runs."""
     model_threads: PositiveInt = 1
     """CPU threads of one job that runs a model."""
     points_per_batch: PositiveInt | None = None
