@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import yaml
-from helpers.workflow import ROOT
 
+from helpers.workflow import ROOT
 from regionflow import rle
 from regionflow.config.load import load_config
 from regionflow.features import FeatureMap

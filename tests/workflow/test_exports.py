@@ -8,16 +8,17 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers.workflow import Workspace
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from helpers.scenes import ODD
+from helpers.workflow import Workspace
 from regionflow.exports import write_colour_map
 
 VARIANT = "daisy_lab/sam_slic"
-GOOD = ["one", "", "wide"]
+GOOD = ["one", ODD, "wide"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def read(workspace, folder, image):
 
 def test_pycocotools_loads_every_region_with_its_area_and_cluster(exported, coco):
     assert [image["file_name"] for image in coco.loadImgs(coco.getImgIds())] == [
-        "one.png", "", "wide.png",
+        "one.png", f"{ODD}.jpg", "wide.png",
     ]  # fmt: skip
     for number, image in enumerate(GOOD, start=1):
         found = coco.loadAnns(coco.getAnnIds(imgIds=number))
