@@ -67,6 +67,7 @@ def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 STAGES: dict[str, Stage] = {
+    "weights": Stage(1, lambda c, n: {}),
     "images": Stage(1, _image_list),
     "features": Stage(1, _extractor, lambda c, n: c.extractors[n["extractor"]].type != "daisy_lab"),
     "masks": Stage(1, _segmenter, lambda c, n: c.segmenters[n["segmenter"]].type != "graph"),

@@ -64,6 +64,7 @@ DATA = set(STAGES) - {"overlay", "contact_sheet"}
 
 # Where another value cannot be guessed from the type: the values to set.
 OTHER_VALUES: dict[str, dict[str, Any]] = {
+    "segmenters.sam.point_grids": {"segmenters.sam.points_per_side": None, "segmenters.sam.point_grids": [[[0.5, 0.5]]]},
     "images.dir": {"images.dir": "elsewhere"},
     "images.table": {"images.dir": None, "images.table": "table.tsv"},
     "targets.extractors": {"targets.extractors": ["vit"]},
@@ -193,7 +194,7 @@ def other_value(path: str, value: Any, annotation: Any) -> dict[str, Any]:
     elif isinstance(value, list):
         guesses += [[*value, *([2 * value[-1]] if isinstance(value[-1], float) else [".gif"])]]
     elif value is None:
-        guesses += [64, 3, "name"]
+        guesses += [64, 3, 0.5, "name"]
     for guess in guesses:
         try:
             if guess != value and load_config(with_values(BASE, {path: guess})):

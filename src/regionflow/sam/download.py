@@ -5,12 +5,13 @@ import urllib.request
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
+from regionflow.errors import UserError
 from regionflow.sam.checkpoint import sha256_of
 
 CHUNK = 1 << 20
 
 
-class DownloadError(RuntimeError):
+class DownloadError(UserError):
     """A download that did not end in the right file; the message says what to do."""
 
 
