@@ -20,6 +20,7 @@ include: "rules/superpixels.smk"
 include: "rules/regions.smk"
 include: "rules/pooling.smk"
 include: "rules/clusters.smk"
+include: "rules/export.smk"
 include: "rules/report.smk"
 
 

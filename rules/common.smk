@@ -96,16 +96,23 @@ def every_image(path):
     )
 
 
+def variants():
+    """Every extractor with every kind of region under targets, as in their paths."""
+    return [
+        f"{extractor}/{regions}"
+        for regions in CONFIG.targets.regions
+        for extractor in CONFIG.targets.extractors
+    ]
+
+
 def targets(wildcards):
     """What a plain `snakemake` makes."""
     files = ["results/images.tsv", "results/problems.tsv"]
-    for regions in CONFIG.targets.regions:
-        for extractor in CONFIG.targets.extractors:
-            variant = f"{extractor}/{regions}"
-            files.append(f"results/pooled/{variant}.h5")
-            files.append(f"results/report/{variant}/contact_sheet.jpg")
-            if len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None:
-                files.append(f"results/clusters/{variant}/comparison.tsv")
-            files += per_image(f"results/labels/{variant}/{{image}}.png")
-            files += per_image(f"results/report/{variant}/overlays/{{image}}.jpg")
+    for variant in variants():
+        files.append(f"results/pooled/{variant}.h5")
+        files.append(f"results/report/{variant}/contact_sheet.jpg")
+        if len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None:
+            files.append(f"results/clusters/{variant}/comparison.tsv")
+        files += per_image(f"results/labels/{variant}/{{image}}.png")
+        files += per_image(f"results/report/{variant}/overlays/{{image}}.jpg")
     return files

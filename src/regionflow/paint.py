@@ -33,7 +33,7 @@ def palette(n: int) -> NDArray[np.uint8]:
 
     Beyond seven the hues repeat, each round darker or lighter.
     """
-    rounds = [1.0, 0.6, 1.35, 0.4, 0.8, 1.2]
+    rounds = [1.0, 0.6, 1.35, 0.4, 0.8, 1.2, 1.7, 0.5, 1.5, 0.7, 1.1, 0.3]
     shades = np.array([rounds[(i // len(OKABE_ITO)) % len(rounds)] for i in range(n)])[:, None]
     base = OKABE_ITO[np.arange(n) % len(OKABE_ITO)]
     lighter = 255 - (255 - base) / np.maximum(shades, 1)

@@ -30,8 +30,9 @@ _CHANNELS = 128
 class PoolingOptions(Options):
     """How a region's features become one vector."""
 
-    method: Literal["average", "max"] = "average"
-    """Mean or channel-wise maximum over the region."""
+    method: Literal["average", "max", "alps"] = "average"
+    """Mean or channel-wise maximum over the region; `alps`: ALPS's vector as published (a sum over a soft mask divided
+    by its number of products that are not zero), which leaves the options below without effect."""
 
     interpolation: Literal["upsample", "downsample"] = "upsample"
     """`upsample`: over the region's pixels, of the bilinearly upsampled features. `downsample`: over the grid cells
@@ -157,6 +158,10 @@ def pool(feature_map: FeatureMap, regions: Sequence[Region], options: PoolingOpt
     """
     if feature_map.geometry is None:
         raise ValueError(f"the feature map cannot be pooled: {feature_map.error}")
+    if options is not None and options.method == "alps":
+        from regionflow import alps
+
+        return alps.pool(feature_map, [region for region in regions if isinstance(region, dict)])
     return RegionPooler(regions, feature_map.geometry, options or PoolingOptions())(feature_map)
 
 

@@ -81,6 +81,10 @@ STAGES: dict[str, Stage] = {
     "labels": Stage(2, _labels),
     "overlay": Stage(1, lambda c, n: {"max_side": c.report.max_side, "max_megapixels": c.images.max_megapixels}),
     "contact_sheet": Stage(1, lambda c, n: {"images": c.report.contact_sheet_images}),
+    "coco": Stage(1, lambda c, n: {}),
+    "region_table": Stage(1, lambda c, n: {}),
+    "colour_map": Stage(1, lambda c, n: {}),
+    "classes": Stage(1, lambda c, n: {}),
     "problems": Stage(1, lambda c, n: {}),
 }
 

@@ -32,8 +32,8 @@ def test_no_masks_is_an_empty_map():
 
 
 def test_the_palette_has_distinct_colours_and_starts_with_okabe_ito():
-    colours = paint.palette(42)
-    assert len({tuple(c) for c in colours.tolist()}) == 42
+    colours = paint.palette(84)
+    assert len({tuple(c) for c in colours.tolist()}) == 84
     assert (colours[:7] == paint.OKABE_ITO).all()
 
 

@@ -7,6 +7,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+
 from helpers.scenes import save_photos
 from helpers.workflow import Workspace
 

@@ -266,5 +266,7 @@ class Prompts:
         maps = _to_map(maps, d.grid).float()
         if d.fine is None:
             return maps
-        fine = d.fine.logits(_to_map(upscaled.permute(0, 4, 1, 2, 3), d.grid), d.decoder.hf_mlp(tokens[:, 1 + len(heads)]))
+        fine = d.fine.logits(
+            _to_map(upscaled.permute(0, 4, 1, 2, 3), d.grid), d.decoder.hf_mlp(tokens[:, 1 + len(heads)])
+        )
         return maps + fine[:, None]

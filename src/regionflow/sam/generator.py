@@ -224,6 +224,8 @@ def _filter(
 def _full_masks(decoded: Prompts, wanted: Tensor, full: FullSize, thresholds: Thresholds) -> list[FullMask | None]:
     """Full-size masks where `wanted` [B, masks per prompt] is true, row by row."""
     prompts = wanted.any(1).nonzero()[:, 0]
+    if not len(prompts):
+        return []
     found: list[FullMask | None] = []
     for some in prompts.split(1 if full.device.type == "cpu" else 32):
         logits = decoded.mask_logits(some)

@@ -96,7 +96,9 @@ class FullSize:
             above_high += _count(block, high)
             pixels[:, start - left : stop - left, :-1] = (block > thresholds.mask).cpu().numpy()
         # A mask with no pixel above the low threshold has no score; segment-anything's NaN fails any threshold.
-        scores = np.divide(above_high, above_low, out=np.zeros(len(logits), np.float32), where=above_low > 0, dtype=np.float32)
+        scores = np.divide(
+            above_high, above_low, out=np.zeros(len(logits), np.float32), where=above_low > 0, dtype=np.float32
+        )
         stable = scores >= thresholds.stability if thresholds.stability > 0 else np.ones(len(logits), dtype=bool)
         return [
             self._spans(mask, left, top, float(score)) if keep else None

@@ -1,0 +1,9 @@
+"""Rule region_table: the regions and labels of the set to one CSV file."""
+
+from regionflow import exports, image_table
+from regionflow.job import Job
+
+
+def run(job: Job) -> None:
+    rows = exports.readable(image_table.read_table(job.input("table")))
+    exports.write_table(job.outputs["table"], exports.labelled(rows, job.input("regions"), job.input("labels")))
