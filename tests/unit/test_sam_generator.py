@@ -57,6 +57,22 @@ def test_full_resolution_only_for_masks_above_predicted_iou(sam: nn.Module, monk
     assert upscaled == []
 
 
+def test_out_of_memory_halves_the_batch(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    original = decoder.ImageDecoder.decode
+
+    def little_memory(self: decoder.ImageDecoder, points: torch.Tensor) -> decoder.Prompts:
+        tried.append(len(points))
+        if len(points) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(self, points)
+
+    expected = generate(sam, IMAGE, low(), points_per_batch=16)
+    monkeypatch.setattr(decoder.ImageDecoder, "decode", little_memory)
+    assert generate(sam, IMAGE, low(), points_per_batch=64) == expected
+    assert tried[:3] == [64, 32, 16]
+
+
 def test_many_images_in_order(sam: nn.Module) -> None:
     images = [IMAGE, IMAGE[::-1], IMAGE[:, ::-1], IMAGE[:60, :60]]
     options = low(points_per_side=4)

@@ -170,11 +170,20 @@ def _one_crop(
     prompts = _to_model(points, encoded.size, model_size)
     step = batch or _batch_size(decoder)
     parts = [Candidates.none()]
-    for start in range(0, len(points), step):
-        decoded = decoder.decode(torch.from_numpy(prompts[start : start + step]).to(sam.device))
-        wanted = decoded.predicted_iou > options.pred_iou_thresh if options.pred_iou_thresh > 0 else _all(decoded)
-        masks = _full_masks(decoded, wanted, full, thresholds)
-        parts.append(_collect(masks, wanted, decoded.predicted_iou, points[start : start + step], crop))
+    start = 0
+    while start < len(points):
+        stop = start + step
+        try:
+            decoded = decoder.decode(torch.from_numpy(prompts[start:stop]).to(sam.device))
+            wanted = decoded.predicted_iou > options.pred_iou_thresh if options.pred_iou_thresh > 0 else _all(decoded)
+            masks = _full_masks(decoded, wanted, full, thresholds)
+        except torch.OutOfMemoryError:
+            if step == 1:
+                raise
+            step //= 2
+            continue
+        parts.append(_collect(masks, wanted, decoded.predicted_iou, points[start:stop], crop))
+        start = stop
     found = Candidates.join(parts)
     return found.take(_nms(found.boxes, torch.from_numpy(found.predicted_iou), options.box_nms_thresh))
 
