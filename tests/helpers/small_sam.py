@@ -19,11 +19,9 @@ from torch import Tensor, nn
 LOW_THRESHOLDS = {"points_per_side": 12, "pred_iou_thresh": 0.5, "stability_score_thresh": 0.5, "box_nms_thresh": 0.85}
 
 
-def save_small_sam(
-    path: Path, seed: int = 0, image_size: int = 256, embed_dim: int = 48, depth: int = 2, hq: bool = False
-) -> Path:
+def save_small_sam(path: Path, seed: int = 0, *, image_size: int = 256, embed_dim: int = 48, hq: bool = False) -> Path:
     """Write a small SAM (or HQ-SAM) to a .pth file: the same file for the same arguments on one machine."""
-    return _save(path, seed, lambda: _small_sam(image_size, embed_dim, depth, hq))
+    return _save(path, seed, lambda: _small_sam(image_size, embed_dim, 2, hq))
 
 
 def save_random_vit_b(path: Path, seed: int = 0) -> Path:

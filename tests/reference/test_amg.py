@@ -64,7 +64,9 @@ def compare(sam: nn.Module, image: NDArray[np.uint8], min_masks: int = 1, **opti
         assert ours["crop_box"] == theirs["crop_box"]
         assert ours["predicted_iou"] == pytest.approx(theirs["predicted_iou"], abs=1e-4)
         # A ratio of pixel counts: in a small mask the one pixel that rounding may move counts more than 1e-4.
-        assert ours["stability_score"] == pytest.approx(theirs["stability_score"], abs=max(1e-4, 2 / ours["area"]))
+        assert ours["stability_score"] == pytest.approx(
+            theirs["stability_score"], abs=max(1e-4, 2 / max(ours["area"], 1))
+        )
         if ours["segmentation"] == theirs["segmentation"]:
             x, y, width, height = ours["bbox"]
             assert [x, y, max(width - 1, 0), max(height - 1, 0)] == theirs["bbox"]

@@ -4,8 +4,8 @@ The same function as segment-anything's `MaskDecoder` (Kirillov et al. 2023), wi
 
 - In the first layer the image tokens are the same for all prompts, so their projections are computed once per image.
 - Later, image tokens are never projected. With few prompt tokens t and many image tokens x, a score is
-  q (W_k x) = (W_k' q) x and an output is W_v (sum a x): the projections move to the token side, 56 rows instead of 4096.
-  The output projection joins the values in the same way. This halves the arithmetic.
+  q (W_k x) = (W_k' q) x and an output is W_v (sum a x): the projections move to the token side, 56 rows instead of
+  4096. The output projection joins the values in the same way. This halves the arithmetic.
 - A bias of keys that softmax cancels is left out; the others are kept.
 - Predicted IoU needs no mask, so upscaling waits until it is known which masks are wanted (`Prompts.mask_logits`).
 
@@ -13,10 +13,12 @@ Only float rounding differs. Image tokens [N, C] stay contiguous, and attention 
 softmax handles fast in either direction.
 """
 
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from segment_anything.modeling import MaskDecoder, Sam
+from segment_anything.modeling.transformer import Attention
 from torch import Tensor, nn
 
 from regionflow.sam.encoder import EncodedImage
@@ -25,7 +27,7 @@ from regionflow.sam.encoder import EncodedImage
 class _Projections:
     """One attention's weights split by heads: q, k, v [heads, d, C] with biases [heads, d], out [heads, d, C]."""
 
-    def __init__(self, attention: nn.Module) -> None:
+    def __init__(self, attention: Attention) -> None:
         self.heads = attention.num_heads
         self.dim = attention.internal_dim // self.heads
         self.scale = self.dim**-0.5
@@ -53,12 +55,12 @@ class ImageDecoder:
     In bfloat16 the image tokens and all products with them are bfloat16; prompt tokens stay float32.
     """
 
-    def __init__(self, sam: nn.Module, image: EncodedImage, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, sam: Sam, image: EncodedImage, dtype: torch.dtype = torch.float32) -> None:
         self.prompt_encoder = sam.prompt_encoder
         self.decoder = sam.mask_decoder
         self.dtype = dtype
         self.hq = hasattr(self.decoder, "hf_token")
-        self.grid = tuple(image.embedding.shape[2:])
+        self.grid = (image.embedding.shape[2], image.embedding.shape[3])
         no_mask = self.prompt_encoder.no_mask_embed.weight
         self.keys = (image.embedding.flatten(2)[0].T + no_mask).to(dtype).contiguous()
         position = self.prompt_encoder.get_dense_pe().flatten(2)[0].T
@@ -96,7 +98,7 @@ class ImageDecoder:
         self.shared_q = self._to_heads(self.keys, b.q) + self.at[id(b)]
 
     def embed_points(self, points: Tensor) -> Tensor:
-        """Prompt tokens [B, 2, C] of one foreground point each; points [B, 2] are x, y in [0, 1] of the padded input."""
+        """Prompt tokens [B, 2, C], one foreground point each; points [B, 2] are x, y in [0, 1] of the padded input."""
         encoder = self.prompt_encoder
         point = encoder.pe_layer._pe_encoding(points[:, None]) + encoder.point_embeddings[1].weight
         return torch.cat([point, encoder.not_a_point_embed.weight.expand(len(points), 1, -1)], dim=1)
@@ -188,13 +190,13 @@ class _Upscaling:
     """`output_upscaling` on tokens: each 2x2 transposed convolution of stride 2 is a product, no pixels overlap."""
 
     def __init__(self, upscaling: nn.Sequential, dtype: torch.dtype) -> None:
-        first, self.norm, _, second, _ = upscaling
-        self.first, self.first_bias = self._as_product(first, dtype)
-        self.second, self.second_bias = self._as_product(second, dtype)
-        self.norm_weight, self.norm_bias = self.norm.weight.to(dtype), self.norm.bias.to(dtype)
+        self.first, self.first_bias = self._as_product(upscaling[0], dtype)
+        self.second, self.second_bias = self._as_product(upscaling[3], dtype)
+        norm: Any = upscaling[1]
+        self.norm_weight, self.norm_bias, self.eps = norm.weight.to(dtype), norm.bias.to(dtype), norm.eps
 
     @staticmethod
-    def _as_product(convolution: nn.ConvTranspose2d, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _as_product(convolution: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Weight [C, 4 C'] and bias [4 C'], output pixels (0, 0), (0, 1), (1, 0), (1, 1) one after the other."""
         weight = convolution.weight.permute(0, 2, 3, 1).flatten(1)
         return weight.to(dtype).contiguous(), convolution.bias.repeat(4).to(dtype)
@@ -202,7 +204,7 @@ class _Upscaling:
     def __call__(self, keys: Tensor) -> Tensor:
         """Image tokens [B, N, C] to [B, N, 4, 4, C / 8]: per token the 4 quarters, per quarter its 4 pixels."""
         x = torch.addmm(self.first_bias, keys.flatten(0, 1), self.first).unflatten(1, (4, -1))
-        x = F.gelu(F.layer_norm(x, x.shape[-1:], self.norm_weight, self.norm_bias, self.norm.eps))
+        x = F.gelu(F.layer_norm(x, x.shape[-1:], self.norm_weight, self.norm_bias, self.eps))
         x = F.gelu(torch.addmm(self.second_bias, x.flatten(0, 1), self.second))
         return x.view(*keys.shape[:2], 4, 4, -1)
 
@@ -216,7 +218,9 @@ def _to_map(x: Tensor, grid: tuple[int, int]) -> Tensor:
 class _HqFeatures:
     """HQ-SAM's second mask feature: fixed part per image, and the convolutions on each prompt's upscaled embedding."""
 
-    def __init__(self, decoder: nn.Module, image: EncodedImage, dtype: torch.dtype) -> None:
+    def __init__(self, decoder: MaskDecoder, image: EncodedImage, dtype: torch.dtype) -> None:
+        if image.early is None:
+            raise ValueError("HQ-SAM's decoder needs its own image encoder, which returns early features")
         early = image.early.permute(0, 3, 1, 2).float()
         self.fixed = (decoder.embedding_encoder(image.embedding) + decoder.compress_vit_feat(early)).flatten(2)[0]
         self.convolutions = decoder.embedding_maskfeature

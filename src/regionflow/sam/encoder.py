@@ -10,8 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from segment_anything.modeling.image_encoder import get_rel_pos, window_partition, window_unpartition
-from torch import Tensor, nn
+from segment_anything.modeling import ImageEncoderViT, Sam
+from segment_anything.modeling.image_encoder import Attention, get_rel_pos, window_partition, window_unpartition
+from torch import Tensor
 from torchvision.transforms.functional import resize, to_pil_image
 
 # Elements of the attention bias that exist at once: about what a CPU's caches hold, and what a GPU needs to be busy.
@@ -38,7 +39,7 @@ def input_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
-def encode_image(sam: nn.Module, image: NDArray[np.uint8], bf16: bool = False) -> EncodedImage:
+def encode_image(sam: Sam, image: NDArray[np.uint8], bf16: bool = False) -> EncodedImage:
     """Encode an RGB image uint8 [H, W, 3] as segment-anything does; `bf16` computes under autocast."""
     size = (image.shape[0], image.shape[1])
     resized = input_size(*size, sam.image_encoder.img_size)
@@ -55,7 +56,7 @@ def encode_image(sam: nn.Module, image: NDArray[np.uint8], bf16: bool = False) -
     return EncodedImage(embedding.float(), early, resized, size)
 
 
-def _encode_vit(encoder: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
+def _encode_vit(encoder: ImageEncoderViT, x: Tensor) -> tuple[Tensor, Tensor | None]:
     """ImageEncoderViT's forward pass: embedding [B, C, h, w] and the map after the first block of global attention."""
     x = encoder.patch_embed(x)
     if encoder.pos_embed is not None:
@@ -76,7 +77,7 @@ def _encode_vit(encoder: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
     return encoder.neck(x.permute(0, 3, 1, 2)), early
 
 
-def _attend(attention: nn.Module, x: Tensor) -> Tensor:
+def _attend(attention: Attention, x: Tensor) -> Tensor:
     """Attention with decomposed relative positions over x [B, h, w, C]."""
     batch, height, width, _ = x.shape
     tokens, heads = height * width, attention.num_heads

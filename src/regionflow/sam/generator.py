@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from segment_anything.modeling import Sam
 from segment_anything.utils.amg import build_all_layer_point_grids, generate_crop_boxes, is_box_near_crop_edge
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops.boxes import batched_nms, box_area
 
 from regionflow import rle
@@ -67,7 +68,7 @@ class Candidates:
 
 
 def generate(
-    sam: nn.Module, image: NDArray[np.uint8], options: AmgOptions, *, points_per_batch: int | None = None
+    sam: Sam, image: NDArray[np.uint8], options: AmgOptions, *, points_per_batch: int | None = None
 ) -> list[dict]:
     """All masks of an image, in segment-anything's order.
 
@@ -99,7 +100,7 @@ def generate(
 
 
 def generate_many(
-    sam: nn.Module,
+    sam: Sam,
     images: Iterable[NDArray[np.uint8]],
     options: AmgOptions,
     *,
@@ -120,14 +121,14 @@ def generate_many(
             yield running.popleft().result()
 
 
-def _all_crops(sam: nn.Module, image: NDArray[np.uint8], options: AmgOptions, batch: int | None) -> Candidates:
+def _all_crops(sam: Sam, image: NDArray[np.uint8], options: AmgOptions, batch: int | None) -> Candidates:
     size = (image.shape[0], image.shape[1])
     grids = _point_grids(options)
     boxes, layers = generate_crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio)
     parts = [
-        _one_crop(sam, image, crop, grids[layer], options, batch)
-        for crop, layer in zip(boxes, layers, strict=True)
-        if crop[0] < crop[2] and crop[1] < crop[3]  # a strip thinner than the number of crops leaves some empty
+        _one_crop(sam, image[y0:y1, x0:x1], Crop((x0, y0, x1, y1), size), grids[layer], (options, batch))
+        for (x0, y0, x1, y1), layer in zip(boxes, layers, strict=True)
+        if x0 < x1 and y0 < y1  # a strip thinner than the number of crops leaves some empty
     ]
     found = Candidates.join(parts)
     if len(boxes) > 1 and found.rles:
@@ -145,31 +146,50 @@ def _point_grids(options: AmgOptions) -> list[NDArray[np.float64]]:
     )
 
 
+@dataclass(frozen=True)
+class Crop:
+    """A part of an image: box x0, y0, x1, y1 and the height and width of the whole image."""
+
+    box: tuple[int, int, int, int]
+    image_size: tuple[int, int]
+
+
 def _one_crop(
-    sam: nn.Module,
-    image: NDArray[np.uint8],
-    crop: list[int],
-    grid: NDArray[np.float64],
-    options: AmgOptions,
-    batch: int | None,
+    sam: Sam, pixels: NDArray[np.uint8], crop: Crop, grid: NDArray[np.float64], run: tuple[AmgOptions, int | None]
 ) -> Candidates:
-    """Masks of one crop (x0, y0, x1, y1) that pass all filters, without duplicates."""
-    x0, y0, x1, y1 = crop
+    """Masks of one crop that pass all filters, without duplicates; `run` holds options and points per batch."""
+    options, batch = run
     bf16 = options.precision == "bf16"
-    encoded = encode_image(sam, image[y0:y1, x0:x1], bf16)
+    encoded = encode_image(sam, pixels, bf16)
     decoder = ImageDecoder(sam, encoded, torch.bfloat16 if bf16 else torch.float32)
-    height, width = decoder.grid
-    full = FullSize((4 * height, 4 * width), sam.image_encoder.img_size, encoded.input_size, encoded.size, sam.device)
-    points = grid * np.array([[x1 - x0, y1 - y0]])
-    prompts = _to_model(points, encoded.size, sam.image_encoder.img_size)
+    model_size = sam.image_encoder.img_size
+    map_size = (4 * decoder.grid[0], 4 * decoder.grid[1])
+    full = FullSize(map_size, model_size, encoded.input_size, encoded.size, sam.device)
+    thresholds = Thresholds(sam.mask_threshold, options.stability_score_offset, options.stability_score_thresh)
+    points = grid * np.array([[pixels.shape[1], pixels.shape[0]]])
+    prompts = _to_model(points, encoded.size, model_size)
     step = batch or _batch_size(decoder)
     parts = [Candidates.none()]
-    for start in range(0, len(points), step):
+    start = 0
+    while start < len(points):
         stop = start + step
-        decoded = decoder.decode(torch.from_numpy(prompts[start:stop]).to(sam.device))
-        parts.append(_filter(decoded, points[start:stop], full, crop, (image.shape[0], image.shape[1]), options, sam))
+        try:
+            decoded = decoder.decode(torch.from_numpy(prompts[start:stop]).to(sam.device))
+            wanted = decoded.predicted_iou > options.pred_iou_thresh if options.pred_iou_thresh > 0 else _all(decoded)
+            masks = _full_masks(decoded, wanted, full, thresholds)
+        except torch.OutOfMemoryError:
+            if step == 1:
+                raise
+            step //= 2
+            continue
+        parts.append(_collect(masks, wanted, decoded.predicted_iou, points[start:stop], crop))
+        start = stop
     found = Candidates.join(parts)
     return found.take(_nms(found.boxes, torch.from_numpy(found.predicted_iou), options.box_nms_thresh))
+
+
+def _all(decoded: Prompts) -> Tensor:
+    return torch.ones_like(decoded.predicted_iou, dtype=torch.bool)
 
 
 def _to_model(points: NDArray[np.float64], size: tuple[int, int], long_side: int) -> NDArray[np.float32]:
@@ -191,33 +211,23 @@ def _batch_size(decoder: ImageDecoder) -> int:
     return min(64, max(1, CPU_BATCH_BYTES // (decoder.keys.numel() * 4)))
 
 
-def _filter(
-    decoded: Prompts,
-    points: NDArray[np.float64],
-    full: FullSize,
-    crop: list[int],
-    size: tuple[int, int],
-    options: AmgOptions,
-    sam: nn.Module,
+def _collect(
+    masks: list[FullMask | None], wanted: Tensor, iou: Tensor, points: NDArray[np.float64], crop: Crop
 ) -> Candidates:
-    """The masks of one batch that pass the predicted IoU, the stability score and the crop's edges."""
-    iou = decoded.predicted_iou
-    wanted = iou > options.pred_iou_thresh if options.pred_iou_thresh > 0 else torch.ones_like(iou, dtype=torch.bool)
+    """The stable masks that the crop's edge does not cut; `masks` belong to the true places of `wanted` [B, M]."""
+    x0, y0, x1, y1 = crop.box
     prompt, mask = (index.cpu().numpy() for index in wanted.nonzero(as_tuple=True))
-    thresholds = Thresholds(sam.mask_threshold, options.stability_score_offset, options.stability_score_thresh)
-    masks = _full_masks(decoded, wanted, full, thresholds)
-    kept = [i for i, m in enumerate(masks) if m is not None and not _cut_by_crop(m, crop, size)]
-    if not kept:
+    good = [(i, m) for i, m in enumerate(masks) if m is not None and not _cut_by_crop(m, crop)]
+    if not good:
         return Candidates.none()
-    good = [m for m in (masks[i] for i in kept) if m is not None]
-    origin = (crop[0], crop[1])
+    kept = [i for i, _ in good]
     return Candidates(
-        rles=[m.encode(full.size, origin, size) for m in good],
-        boxes=np.array([m.box for m in good]) + np.array([*origin, *origin]),
+        rles=[m.encode((y1 - y0, x1 - x0), (x0, y0), crop.image_size) for _, m in good],
+        boxes=np.array([m.box for _, m in good]) + np.array([x0, y0, x0, y0]),
         predicted_iou=iou.cpu().numpy()[prompt[kept], mask[kept]],
-        stability=np.array([m.stability for m in good], np.float32),
-        points=points[prompt[kept]] + np.array([origin]),
-        crops=np.tile(np.array(crop), (len(good), 1)),
+        stability=np.array([m.stability for _, m in good], np.float32),
+        points=points[prompt[kept]] + np.array([[x0, y0]]),
+        crops=np.tile(np.array(crop.box), (len(good), 1)),
     )
 
 
@@ -233,10 +243,10 @@ def _full_masks(decoded: Prompts, wanted: Tensor, full: FullSize, thresholds: Th
     return found
 
 
-def _cut_by_crop(mask: FullMask, crop: list[int], size: tuple[int, int]) -> bool:
+def _cut_by_crop(mask: FullMask, crop: Crop) -> bool:
     """Whether the box ends within 20 pixels of the crop's edge where that is not the image's edge."""
-    box = torch.tensor([mask.box])
-    return bool(is_box_near_crop_edge(box, crop, [0, 0, size[1], size[0]])[0])
+    height, width = crop.image_size
+    return bool(is_box_near_crop_edge(torch.tensor([mask.box]), list(crop.box), [0, 0, width, height])[0])
 
 
 def _nms(boxes: NDArray[np.int64], scores: Tensor, thresh: float) -> NDArray[np.int64]:

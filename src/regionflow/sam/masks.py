@@ -114,8 +114,9 @@ class FullSize:
         if not len(edges):
             return FullMask(edges, (0, 0, 0, 0), score)
         columns, rows = np.divmod(edges, pixels.shape[1])
-        box = (columns[0] + left, rows[0::2].min() + top, columns[-1] + left, rows[1::2].max() + top - 1)
-        return FullMask((columns + left) * self.size[0] + rows + top, tuple(map(int, box)), score)
+        last = int(rows[1::2].max()) + top - 1
+        box = (int(columns[0]) + left, int(rows[0::2].min()) + top, int(columns[-1]) + left, last)
+        return FullMask((columns + left) * self.size[0] + rows + top, box, score)
 
 
 class _Axis:

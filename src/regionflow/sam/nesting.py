@@ -14,13 +14,7 @@ def coverage(rles: Sequence[Rle], height: int, width: int) -> float:
     """Fraction of the image's pixels that lie in at least one mask."""
     if not rles:
         return 0.0
-    return rle.area(coco_union(rles)) / (height * width)
-
-
-def coco_union(rles: Sequence[Rle]) -> Rle:
-    """Union of at least one mask."""
-    merged = coco.merge(list(rles))
-    return {"size": [int(n) for n in merged["size"]], "counts": merged["counts"].decode("ascii")}
+    return int(coco.area(coco.merge(list(rles)))) / (height * width)
 
 
 def parents(rles: Sequence[Rle], containment: float = 0.9) -> NDArray[np.int64]:
@@ -35,7 +29,7 @@ def parents(rles: Sequence[Rle], containment: float = 0.9) -> NDArray[np.int64]:
         if areas[i] == 0 or not len(larger):
             continue
         # With the crowd flag pycocotools divides the intersection by the first mask's area alone.
-        inside = coco.iou([mask], [rles[j] for j in larger], [1] * len(larger))[0]
+        inside = coco.iou([mask], [rles[int(j)] for j in larger], [1] * len(larger))[0]
         holders = larger[inside >= containment]
         if len(holders):
             found[i] = min(holders, key=lambda j: (areas[j], -j))

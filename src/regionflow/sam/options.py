@@ -39,7 +39,7 @@ class AmgOptions(Options):
     """exact: segment-anything's float32 arithmetic, only rounding differs. bf16: bfloat16 products, several times
     faster on CPUs with AMX and on GPUs; masks differ a little (docs/sam.md has the measured agreement)."""
     mask_nms_thresh: Fraction | None = None
-    """Extra: of two masks with a mask IoU above this, the first in the list stays. Null: off, as in segment-anything."""
+    """Extra: of two masks with a mask IoU above this, the first in the list stays. Null: off."""
     containment_nms_thresh: Fraction | None = None
     """Extra: a mask of which a larger fraction than this lies in one before it in the list, and which covers at least
     half of that one, goes: a near duplicate and not a part. Null: off."""
