@@ -374,8 +374,16 @@ function fillMap() {
 function table(columns, rows) {
   const cell = (value) => make("td", typeof value === "number" ? { class: "number" } : {}, typeof value === "number" ? String(value) : value);
   return make("div", { class: "sheet" }, make("table", {},
-    make("thead", {}, make("tr", {}, ...columns.map((c) => make("th", {}, c)))),
+    make("thead", {}, make("tr", {}, ...columns.map((c, i) => make("th", typeof rows[0]?.[i] === "number" ? { class: "number" } : {}, c)))),
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell))))));
+}
+
+/** [path, text] of every value in nested options. */
+function* leaves(options, path = []) {
+  for (const [key, value] of Object.entries(options)) {
+    if (value !== null && typeof value === "object" && !Array.isArray(value)) yield* leaves(value, [...path, key]);
+    else yield [[...path, key].join("."), JSON.stringify(value)];
+  }
 }
 
 function fillSummary() {
@@ -402,7 +410,7 @@ function fillTables() {
   const left = make("div", {}, make("h3", {}, "Time per stage, in seconds"),
     data.timings.length ? table(["stage", "jobs", "total", "mean", "longest"], data.timings.map((t) => [t.stage, t.jobs, t.total, t.mean, t.max])) : make("p", { class: "note" }, "No logs with times were found."));
   const right = make("div", {}, make("h3", {}, "Versions"), table(["library", "version"], Object.entries(data.versions)));
-  run.append(make("div", { class: "columns" }, left, right), make("h3", {}, "Parameters"), table(["stage", "options"], data.parameters.map(([stage, options]) => [stage, code(JSON.stringify(options, null, 1))])));
+  run.append(make("div", { class: "columns" }, left, right), make("h3", {}, "Parameters, as the files tell them"), table(["stage", "option", "value"], data.parameters.flatMap(([stage, options]) => [...leaves(options)].map(([key, value]) => [stage, key, code(value)]))));
 }
 
 // ---------------------------------------------------------------- start

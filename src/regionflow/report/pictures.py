@@ -78,7 +78,7 @@ def _id_map(ids: NDArray[np.integer], size: tuple[int, int]) -> str:
     """An RGB PNG whose red and green are the low and the high byte: what a canvas gives back without loss."""
     small = cv2.resize(ids.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST).astype(np.uint16)
     bgr = np.stack([np.zeros_like(small), small >> 8, small & 255], axis=-1).astype(np.uint8)
-    return _url("png", cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1])
+    return _url("png", cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1])
 
 
 def _jpeg(image: NDArray[Any], quality: int) -> str:
