@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint test-slow config-docs clean
+.PHONY: help demo report test lint test-slow config-docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       install into .venv and run the workflow on eight sample photos"
+	@echo "make report     the same, and one HTML page about it: results/report/.../report.html"
 	@echo "make test       install, lint, and run the tests"
 	@echo "make test-slow  the proofs that take minutes"
 	@echo "make config-docs  write config/README.md and schema.json from the types"
@@ -22,6 +23,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
 	@echo "Look at results/report/*/*/contact_sheet.jpg; README.md says what the other files are."
+
+report: $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all all report
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -45,10 +45,15 @@ def _plain(value):
 
 
 def _filled(paths, wildcards):
-    """{image} stays: the stage puts the ids in, so that a job over many images stays small."""
+    """{image} stays: the stage puts the ids in, so that a job over many images stays small. None is left out."""
+    patterns = {
+        name: path(wildcards) if callable(path) else path
+        for name, path in paths.items()
+    }
     return {
         name: path.format(**{"image": "{image}", **dict(wildcards.items())})
-        for name, path in paths.items()
+        for name, path in patterns.items()
+        if path is not None
     }
 
 

@@ -24,7 +24,9 @@ def label_map(masks: Sequence[rle.Rle], values: Sequence[int], height: int, widt
     out = np.zeros((height, width), dtype=np.uint16)
     areas = [rle.area(mask) for mask in masks]
     for i in sorted(range(len(masks)), key=lambda i: (-areas[i], -i)):
-        out[rle.decode(masks[i])] = values[i]
+        x, y, w, h = rle.bbox(masks[i])
+        box = slice(y, y + h), slice(x, x + w)
+        out[box][rle.decode(masks[i])[box]] = values[i]
     return out
 
 

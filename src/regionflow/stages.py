@@ -66,6 +66,11 @@ def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
     return {"images": {key: value for key, value in config.images.canonical().items() if key != "on_bad_image"}}
 
 
+def _page(config: Config, names: Names) -> Mapping[str, Any]:
+    keys = ("page_images", "page_side", "page_crops", "page_regions")
+    return {**{key: getattr(config.report, key) for key in keys}, "max_megapixels": config.images.max_megapixels}
+
+
 STAGES: dict[str, Stage] = {
     "weights": Stage(1, lambda c, n: {}),
     "images": Stage(1, _image_list),
@@ -82,6 +87,7 @@ STAGES: dict[str, Stage] = {
     "labels": Stage(2, _labels),
     "overlay": Stage(1, lambda c, n: {"max_side": c.report.max_side, "max_megapixels": c.images.max_megapixels}),
     "contact_sheet": Stage(1, lambda c, n: {"images": c.report.contact_sheet_images}),
+    "page": Stage(1, _page),
     "coco": Stage(1, lambda c, n: {}),
     "region_table": Stage(1, lambda c, n: {}),
     "colour_map": Stage(1, lambda c, n: {}),

@@ -58,7 +58,7 @@ READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images"}
 READS_THE_SET = {"images", "pooled_set", "contact_sheet"}  # an input for every image
 
 # Keys that change how work is done or what is asked for, but no file that is there.
-FEEDS_NOTHING = ("runtime.", "targets.", "images.on_bad_image")
+FEEDS_NOTHING = ("runtime.", "targets.", "images.on_bad_image", "report.page_")
 FEEDS_PICTURES = ("report.",)
 DATA = set(STAGES) - {"overlay", "contact_sheet"}
 

@@ -1,0 +1,89 @@
+"""Size and load time of the report page for the sample photos and for a set of 5,000 images.
+
+The large set is the small one many times over under other names: as many files, rows and regions as a real one.
+Loading is measured in headless Chromium from a file:// address. Run: python benchmarks/report.py [--quick]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+
+from helpers import browser  # noqa: E402
+from regionflow import image_table, pooled  # noqa: E402
+from regionflow.config.load import load_config  # noqa: E402
+from regionflow.job import Job  # noqa: E402
+from regionflow.stages import stage_options  # noqa: E402
+from regionflow.warm.stage import load_adapter  # noqa: E402
+
+NAMES = {"extractor": "daisy_lab", "regions": "sam_slic"}
+VARIANT = "daisy_lab/sam_slic"
+PATTERNS = {
+    "labels": f"labels/{VARIANT}/{{image}}.json",
+    "regions": "regions/sam_slic/{image}.json",
+    "superpixels": "superpixels/slic/{image}.png",
+    "features": "features/daisy_lab/{image}.h5",
+    "pooled_images": f"pooled/{VARIANT}/{{image}}.h5",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="500 images in place of 5,000")
+    many = 500 if parser.parse_args().quick else 5000
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        command = ["-s", str(ROOT / "Snakefile"), "--configfile", str(ROOT / "config" / "config.yaml")]
+        command += ["--directory", name, "--cores", "all"]
+        subprocess.run([sys.executable, "-m", "snakemake", *command], check=True, capture_output=True)
+        os.chdir(folder)
+        few = image_table.read_table(Path("results/images.tsv"))[:8]
+        figures: dict[str, float] = {}
+        for count in (8, many):
+            page, seconds = build(few, count)
+            figures[f"mb_{count}"] = round(page.stat().st_size / 1e6, 2)
+            figures[f"build_s_{count}"] = round(seconds, 1)
+            if browser.CHROMIUM:
+                _, errors = browser.drive(page, "return 1")
+                assert not errors, errors
+                figures[f"load_s_{count}"] = round(browser.seconds(page), 2)
+    for key, value in figures.items():
+        print(f"{key:16} {value}")
+    print(json.dumps(figures))
+
+
+def build(few: list[image_table.ImageRow], count: int) -> tuple[Path, float]:
+    """The page of a set of so many images, and the seconds that making it took."""
+    results, big = Path("results"), Path(f"set-{count}")
+    rows = [image_table.ImageRow(**{**vars(few[i % len(few)]), "id": f"photo_{i:05}"}) for i in range(count)]
+    for pattern in PATTERNS.values():
+        (big / pattern).parent.mkdir(parents=True)
+        for i, row in enumerate(rows):
+            source = (results / pattern.replace("{image}", few[i % len(few)].id)).resolve()
+            (big / pattern.replace("{image}", row.id)).symlink_to(source)
+    image_table.write(big / "images.tsv", rows)
+    pattern = PATTERNS["pooled_images"]
+    pooled.write_set(big / "set.h5", {row.id: big / pattern.replace("{image}", row.id) for row in rows}, {})
+    inputs = {name: big / pattern for name, pattern in PATTERNS.items()}
+    inputs |= {
+        "table": big / "images.tsv",
+        "pooled": big / "set.h5",
+        "centroids": results / f"clusters/{VARIANT}/centroids.h5",
+        "logs": Path("logs"),
+    }
+    page = big / "report.html"
+    job = Job("page", inputs, {"page": page}, stage_options(load_config({}), "page", NAMES), NAMES)
+    started = time.monotonic()
+    load_adapter(ROOT / "workflow" / "scripts", "page")(job)
+    return page, time.monotonic() - started
+
+
+if __name__ == "__main__":
+    main()

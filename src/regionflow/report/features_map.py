@@ -1,0 +1,44 @@
+"""A 2-D map of region features: near in the map is near in the space in which the clusters were found."""
+
+from typing import Any
+
+import h5py
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+from regionflow.clusters import Features, predict
+
+# t-SNE of so many principal components is that of all, in less time.
+COMPONENTS = 50
+
+
+def features_map(file: h5py.File, centres: Features, count: int, seed: int = 0) -> dict[str, list[Any]]:
+    """t-SNE of a seeded sample of at most `count` regions of an open set file, started from the principal components.
+
+    Returns a column each for x and y (0 to 1), cluster, image (its row in the file), region and area.
+    """
+    total = len(file["features"])
+    rows = np.sort(np.random.default_rng(seed).permutation(total)[:count])
+    features = file["features"][rows] if len(rows) else np.empty((0, 1), np.float32)
+    good = np.isfinite(features).all(axis=1)
+    rows, features = rows[good], features[good]
+    if len(rows) < 4:
+        return {name: [] for name in ("x", "y", "cluster", "image", "region", "area")}
+    cluster, _ = predict(features, centres)
+    with threadpool_limits(1):
+        reduced = PCA(min(COMPONENTS, *features.shape), random_state=seed).fit_transform(features)
+        tsne = TSNE(perplexity=min(30.0, (len(rows) - 1) / 3), init="random", random_state=seed, max_iter=500, n_jobs=1)
+        if reduced.shape[1] >= 2:
+            tsne.set_params(init="pca")
+        place = tsne.fit_transform(reduced)
+    place = (place - place.min(0)) / np.maximum(np.ptp(place, axis=0), 1e-12)
+    return {
+        "x": place[:, 0].round(4).astype(float).tolist(),
+        "y": place[:, 1].round(4).astype(float).tolist(),
+        "cluster": cluster.tolist(),
+        "image": file["image"][:][rows].tolist(),
+        "region": file["region"][rows].tolist(),
+        "area": file["area"][rows].tolist(),
+    }
