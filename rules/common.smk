@@ -12,9 +12,7 @@ try:
 except (ConfigError, discover.ImageListError) as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process and (found := preflight.problems(CONFIG)):
-    raise WorkflowError(
-        "\n".join(["The targets of the configuration cannot be made:", *found])
-    )
+    raise WorkflowError("\n".join(["The targets of the configuration cannot be made:", *found]))
 
 
 wildcard_constraints:
@@ -78,9 +76,7 @@ def region_sources(wildcards):
         sources["masks"] = f"results/masks/{kind.segmenter}/{image}.json"
     if kind.superpixels is not None:
         sources["superpixels"] = f"results/superpixels/{kind.superpixels}/{image}.png"
-        sources["superpixel_regions"] = (
-            f"results/superpixels/{kind.superpixels}/{image}.json"
-        )
+        sources["superpixel_regions"] = f"results/superpixels/{kind.superpixels}/{image}.json"
     return sources
 
 
@@ -91,18 +87,12 @@ def per_image(path):
 
 def every_image(path):
     """An input function: a pattern with its names filled in for every image of the set."""
-    return lambda wildcards: per_image(
-        path.format(**{"image": "{image}", **dict(wildcards.items())})
-    )
+    return lambda wildcards: per_image(path.format(**{"image": "{image}", **dict(wildcards.items())}))
 
 
 def variants():
     """Every extractor with every kind of region under targets, as in their paths."""
-    return [
-        f"{extractor}/{regions}"
-        for regions in CONFIG.targets.regions
-        for extractor in CONFIG.targets.extractors
-    ]
+    return [f"{extractor}/{regions}" for regions in CONFIG.targets.regions for extractor in CONFIG.targets.extractors]
 
 
 def targets(wildcards):

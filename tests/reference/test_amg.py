@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from helpers.small_sam import LOW_THRESHOLDS, save_random_tiny_vit, save_random_vit_b, save_small_sam
 from numpy.typing import NDArray
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from torch import nn
 
+from helpers.small_sam import LOW_THRESHOLDS, save_random_tiny_vit, save_random_vit_b, save_small_sam
 from regionflow import rle
 from regionflow.sam.build import build_sam
 from regionflow.sam.generator import generate

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.small_sam import save_small_sam
 from safetensors.torch import save_file
 
+from helpers.small_sam import save_small_sam
 from regionflow.sam.architecture import PUBLISHED_ENCODERS, identify
 from regionflow.sam.build import build_sam
 from regionflow.sam.checkpoint import CheckpointError, load_state_dict, sha256_of

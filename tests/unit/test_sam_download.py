@@ -19,7 +19,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 class Handler(BaseHTTPRequestHandler):
     """Serves CONTENT: /file with ranges, /plain without, /half breaks off, /page is HTML."""
 
-    seen: list[str | None] = []  # noqa: RUF012
+    seen: list[str | None] = []
 
     def do_GET(self) -> None:
         wanted = self.headers.get("Range")

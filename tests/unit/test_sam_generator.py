@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from torch import nn
 
+from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from regionflow import rle
 from regionflow.sam import decoder
 from regionflow.sam.build import build_sam

@@ -64,7 +64,10 @@ DATA = set(STAGES) - {"overlay", "contact_sheet"}
 
 # Where another value cannot be guessed from the type: the values to set.
 OTHER_VALUES: dict[str, dict[str, Any]] = {
-    "segmenters.sam.point_grids": {"segmenters.sam.points_per_side": None, "segmenters.sam.point_grids": [[[0.5, 0.5]]]},
+    "segmenters.sam.point_grids": {
+        "segmenters.sam.points_per_side": None,
+        "segmenters.sam.point_grids": [[[0.5, 0.5]]],
+    },
     "images.dir": {"images.dir": "elsewhere"},
     "images.table": {"images.dir": None, "images.table": "table.tsv"},
     "targets.extractors": {"targets.extractors": ["vit"]},
