@@ -64,9 +64,9 @@ def compare(sam: nn.Module, image: NDArray[np.uint8], min_masks: int = 1, **opti
         assert ours["crop_box"] == theirs["crop_box"]
         assert ours["predicted_iou"] == pytest.approx(theirs["predicted_iou"], abs=1e-4)
         # A ratio of pixel counts: in a small mask the one pixel that rounding may move counts more than 1e-4.
-        assert ours["stability_score"] == pytest.approx(
-            theirs["stability_score"], abs=max(1e-4, 2 / max(ours["area"], 1))
-        )
+        # The reference's NaN, for a mask without a pixel above the low threshold, is 0 here.
+        score = np.nan_to_num(theirs["stability_score"])
+        assert ours["stability_score"] == pytest.approx(score, abs=max(1e-4, 2 / max(ours["area"], 1)))
         if ours["segmentation"] == theirs["segmentation"]:
             x, y, width, height = ours["bbox"]
             assert [x, y, max(width - 1, 0), max(height - 1, 0)] == theirs["bbox"]
@@ -131,7 +131,9 @@ def test_same_records_as_hq_sam(small_hq: nn.Module) -> None:
     assert equal >= 0.95 * masks, f"{equal} of {masks} RLEs are equal"
 
 
-@pytest.mark.parametrize("hq", [False, True], ids=["mobile_sam", "hq_vit_tiny"])
+@pytest.mark.parametrize(
+    "hq", [pytest.param(False, id="mobile_sam"), pytest.param(True, id="hq_vit_tiny", marks=pytest.mark.slow)]
+)
 def test_same_records_at_full_size(folder: Path, hq: bool) -> None:
     name = "hq_vit_tiny" if hq else "mobile_sam"
     sam = build_sam(name, save_random_tiny_vit(folder / f"{name}.pth", hq=hq))

@@ -13,19 +13,23 @@ Only float rounding differs. Image tokens [N, C] stay contiguous, and attention 
 softmax handles fast in either direction.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import MaskDecoder, Sam
+from segment_anything.modeling import Sam
 from segment_anything.modeling.transformer import Attention
 from torch import Tensor, nn
 
 from regionflow.sam.encoder import EncodedImage
+from regionflow.sam.upscaling import HqFeatures, Upscaling, to_map
 
 
 class _Projections:
-    """One attention's weights split by heads: q, k, v [heads, d, C] with biases [heads, d], out [heads, d, C]."""
+    """One attention's weights split by heads: q, k, v [heads, d, C] with biases [heads, d], out [heads, d, C].
+
+    at: what the positions of the image tokens add to the image side's keys or queries, [heads, d, N].
+    """
+
+    at: Tensor
 
     def __init__(self, attention: Attention) -> None:
         self.heads = attention.num_heads
@@ -69,18 +73,14 @@ class ImageDecoder:
         self.to_image = [_Projections(layer.cross_attn_token_to_image) for layer in transformer.layers]
         self.to_token = [_Projections(layer.cross_attn_image_to_token) for layer in transformer.layers]
         self.final = _Projections(transformer.final_attn_token_to_image)
-        # What position adds to keys (token to image) and queries (image to token), [heads, d, N] per attention.
-        self.at = {id(a): self._to_heads(position, a.k) for a in (*self.to_image, self.final)}
-        self.at |= {id(b): self._to_heads(position, b.q) + b.q_bias[:, :, None].to(dtype) for b in self.to_token}
+        for a in (*self.to_image, self.final):
+            a.at = self._to_heads(position, a.k)
+        for b in self.to_token:
+            b.at = self._to_heads(position, b.q) + b.q_bias[:, :, None].to(dtype)
         self._project_shared_keys()
         self._work = self.keys.new_empty(0)
-        self.upscaling = _Upscaling(self.decoder.output_upscaling, dtype)
-        self.fine = _HqFeatures(self.decoder, image, dtype) if self.hq else None
-
-    @property
-    def masks_per_prompt(self) -> int:
-        """Candidates per prompt: three, or HQ-SAM's one."""
-        return 1 if self.hq else self.decoder.num_multimask_outputs
+        self.upscaling = Upscaling(self.decoder.output_upscaling, dtype)
+        self.fine = HqFeatures(self.decoder, image, dtype) if self.hq else None
 
     def _output_tokens(self) -> Tensor:
         tokens = [self.decoder.iou_token.weight, self.decoder.mask_tokens.weight]
@@ -93,9 +93,9 @@ class ImageDecoder:
     def _project_shared_keys(self) -> None:
         """Layer 0's projections of the image tokens, which all prompts share."""
         a, b = self.to_image[0], self.to_token[0]
-        self.shared_k = self._to_heads(self.keys, a.k) + self.at[id(a)]
+        self.shared_k = self._to_heads(self.keys, a.k) + a.at
         self.shared_v = (self._to_heads(self.keys, a.v) + a.v_bias[:, :, None].to(self.dtype)).mT.contiguous()
-        self.shared_q = self._to_heads(self.keys, b.q) + self.at[id(b)]
+        self.shared_q = self._to_heads(self.keys, b.q) + b.at
 
     def embed_points(self, points: Tensor) -> Tensor:
         """Prompt tokens [B, 2, C], one foreground point each; points [B, 2] are x, y in [0, 1] of the padded input."""
@@ -141,13 +141,13 @@ class ImageDecoder:
         queries = layer.norm3(queries + layer.mlp(queries))
 
         k = b.project(queries + tokens, b.k, b.k_bias) * b.scale
-        scores = self._scores(k, b.q, self.at[id(b)], keys).unflatten(1, (b.heads, -1))
+        scores = self._scores(k, b.q, b.at, keys).unflatten(1, (b.heads, -1))
         return queries, _norm_(layer.norm4, keys.baddbmm_(*self._answer(b, scores, queries)))
 
     def _look(self, a: _Projections, tokens: Tensor, keys: Tensor) -> Tensor:
         """Tokens [B, T, C] attend to each prompt's own image tokens [B, N, C]."""
         q = a.project(tokens, a.q, a.q_bias) * a.scale
-        weights = torch.softmax(self._scores(q, a.k, self.at[id(a)], keys), dim=-1)
+        weights = torch.softmax(self._scores(q, a.k, a.at, keys), dim=-1)
         mean = torch.bmm(weights, keys).float().unflatten(1, (a.heads, -1))
         return a.leave(torch.einsum("bhtc,hdc->bhtd", mean, a.v) + a.v_bias[:, None])
 
@@ -186,60 +186,6 @@ def _norm_(norm: nn.LayerNorm, x: Tensor) -> Tensor:
     return x
 
 
-class _Upscaling:
-    """`output_upscaling` on tokens: each 2x2 transposed convolution of stride 2 is a product, no pixels overlap."""
-
-    def __init__(self, upscaling: nn.Sequential, dtype: torch.dtype) -> None:
-        self.first, self.first_bias = self._as_product(upscaling[0], dtype)
-        self.second, self.second_bias = self._as_product(upscaling[3], dtype)
-        norm: Any = upscaling[1]
-        self.norm_weight, self.norm_bias, self.eps = norm.weight.to(dtype), norm.bias.to(dtype), norm.eps
-
-    @staticmethod
-    def _as_product(convolution: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Weight [C, 4 C'] and bias [4 C'], output pixels (0, 0), (0, 1), (1, 0), (1, 1) one after the other."""
-        weight = convolution.weight.permute(0, 2, 3, 1).flatten(1)
-        return weight.to(dtype).contiguous(), convolution.bias.repeat(4).to(dtype)
-
-    def __call__(self, keys: Tensor) -> Tensor:
-        """Image tokens [B, N, C] to [B, N, 4, 4, C / 8]: per token the 4 quarters, per quarter its 4 pixels."""
-        x = torch.addmm(self.first_bias, keys.flatten(0, 1), self.first).unflatten(1, (4, -1))
-        x = F.gelu(F.layer_norm(x, x.shape[-1:], self.norm_weight, self.norm_bias, self.eps))
-        x = F.gelu(torch.addmm(self.second_bias, x.flatten(0, 1), self.second))
-        return x.view(*keys.shape[:2], 4, 4, -1)
-
-
-def _to_map(x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """[B, K, N, 4, 4] in the order of `_Upscaling` to maps [B, K, 4 h, 4 w]."""
-    x = x.view(*x.shape[:2], *grid, 2, 2, 2, 2)
-    return x.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*x.shape[:2], 4 * grid[0], 4 * grid[1])
-
-
-class _HqFeatures:
-    """HQ-SAM's second mask feature: fixed part per image, and the convolutions on each prompt's upscaled embedding."""
-
-    def __init__(self, decoder: MaskDecoder, image: EncodedImage, dtype: torch.dtype) -> None:
-        if image.early is None:
-            raise ValueError("HQ-SAM's decoder needs its own image encoder, which returns early features")
-        early = image.early.permute(0, 3, 1, 2).float()
-        self.fixed = (decoder.embedding_encoder(image.embedding) + decoder.compress_vit_feat(early)).flatten(2)[0]
-        self.convolutions = decoder.embedding_maskfeature
-        self.dtype = dtype
-
-    def logits(self, upscaled: Tensor, hyper: Tensor) -> Tensor:
-        """Mask logits [B, H, W] from upscaled embeddings [B, C, H, W] and the HQ token's weights [B, C].
-
-        The last convolution is linear, so the token's weights go through it first: one output channel instead of C.
-        """
-        first, norm, activation, last = self.convolutions
-        x = F.conv2d(upscaled, first.weight.to(self.dtype), first.bias.to(self.dtype), padding=1)
-        x = activation(norm(x.float())).to(self.dtype)
-        kernels = torch.einsum("bo,oikl->bikl", hyper, last.weight).to(self.dtype)
-        maps = F.conv2d(x.flatten(0, 1)[None], kernels, padding=1, groups=len(kernels))[0]
-        constant = hyper @ last.bias
-        return maps.float() + (hyper @ self.fixed).view_as(maps) + constant[:, None, None]
-
-
 class Prompts:
     """Decoded prompts: predicted IoUs at once, mask logits on demand.
 
@@ -267,10 +213,10 @@ class Prompts:
         if self._best is not None:
             hyper = hyper.take_along_dim(self._best[prompts, :, None], dim=1)
         maps = torch.bmm(upscaled.flatten(1, 3), hyper.mT.to(d.dtype)).unflatten(1, (-1, 4, 4)).permute(0, 4, 1, 2, 3)
-        maps = _to_map(maps, d.grid).float()
+        maps = to_map(maps, d.grid).float()
         if d.fine is None:
             return maps
         fine = d.fine.logits(
-            _to_map(upscaled.permute(0, 4, 1, 2, 3), d.grid), d.decoder.hf_mlp(tokens[:, 1 + len(heads)])
+            to_map(upscaled.permute(0, 4, 1, 2, 3), d.grid), d.decoder.hf_mlp(tokens[:, 1 + len(heads)])
         )
         return maps + fine[:, None]
