@@ -34,7 +34,10 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
     if limit == 0:  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start
         limit_gpu(workflow, slots.cpu)
     os.environ.update(slots.environment(), REGIONFLOW_SCRIPTS=str(scripts))
-    if workflow.is_main_process and not workflow.dryrun:
+    here = (
+        workflow.remote_exec or workflow.resource_settings.nodes is None
+    )  # --jobs N: the jobs run on a cluster
+    if here and not workflow.dryrun:
         logger.info(f"regionflow: {slots.describe()}")
         if obstacle:
             logger.warning(f"regionflow: no warm workers, since {obstacle}; every job starts cold.")
