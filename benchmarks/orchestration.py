@@ -14,13 +14,11 @@ compared. CPU seconds are of all processes, the residents included. The last lin
 
 import argparse
 import ctypes
-import hashlib
 import json
 import multiprocessing
 import os
 import re
 import resource
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -97,7 +95,7 @@ def workspace(folder: Path, photos: int, warm: bool = True) -> Path:
     save_small_sam(folder / "sam.pth")
     config = {
         "images": {"dir": "photos"},
-        "segmenters": {"small_sam": {"type": "sam", "checkpoint": "sam.pth", **LOW_THRESHOLDS}},
+        "segmenters": {"small_sam": {"type": "sam", "checkpoint": "sam.pth", **LOW_THRESHOLDS, "points_per_side": 6}},
         "extractors": {"small_vit": {"type": "timm", "model": "test_vit", "random_seed": 0}},
         "regions": {"sam_slic": {"segmenter": "small_sam"}},
         "targets": {"extractors": ["small_vit"], "regions": ["sam_slic"]},
@@ -118,9 +116,10 @@ def run_workflow(folder: Path, slots: int) -> Cost:
 
 def planned_jobs(folder: Path, slots: int) -> list[dict[str, Any]]:
     """The jobs that the workflow would run, in an order in which they can run."""
+    from helpers.planned import jobs_in
+
     listing = snakemake(folder, "-n", "-p", "--cores", str(slots), "--configfile", str(folder / "config.yaml"))
-    commands = re.findall(r"\bexec .*client\.py.*$", listing, re.MULTILINE)
-    return [json.loads(shlex.split(command)[-1]) for command in commands]
+    return jobs_in(listing)
 
 
 def _start_worker(folder: Path) -> None:
@@ -188,15 +187,6 @@ def model_loads(folder: Path) -> Counter[str]:
     return +loads
 
 
-def digests(folder: Path) -> dict[str, str]:
-    """sha256 of every result."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((folder / "results").rglob("*"))
-        if path.is_file()
-    }
-
-
 def rows(figures: dict[str, Any], sides: dict[str, Cost]) -> Iterator[str]:
     yield f"{'':28}{'wall s':>10}{'CPU s':>10}"
     for name, cost in sides.items():
@@ -206,6 +196,8 @@ def rows(figures: dict[str, Any], sides: dict[str, Cost]) -> Iterator[str]:
 
 
 def main() -> None:
+    from helpers.digest import digests
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few images: shows that it works, not how fast it is")
     parser.add_argument("--images", type=int, default=200)

@@ -34,7 +34,8 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
     if limit == 0:  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start
         limit_gpu(workflow, slots.cpu)
     os.environ.update(slots.environment(), REGIONFLOW_SCRIPTS=str(scripts))
-    if workflow.is_main_process and not workflow.dryrun:
+    on_cluster = workflow.resource_settings.nodes is not None and not workflow.remote_exec
+    if not on_cluster:
         logger.info(f"regionflow: {slots.describe()}")
         if obstacle:
             logger.warning(f"regionflow: no warm workers, since {obstacle}; every job starts cold.")

@@ -129,6 +129,18 @@ def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, warm: 
     assert_complete(workflow, 6)
 
 
+def test_an_allocation_of_a_cluster_loads_once_and_uses_its_card(fake) -> None:
+    workflow = fake(cards="1")  # as Slurm sets it
+    jobs = [f"first:image=image{number:03d}" for number in range(5)]
+    inner = ["--mode", "remote", "--force", "--nolock", "--no-hooks", "--target-files-omit-workdir-adjustment"]
+    run = workflow.run("--target-jobs", *jobs, "--allowed-rules", "first", "--cores", "2", *inner)
+    assert run.returncode == 0, run.stderr
+    assert workflow.loads() == [("gpu-0", "1")]
+    assert len(workflow.outputs()) == 2 * 5
+    assert run.stderr.count("regionflow: 1 GPU slot on card 1") == 1
+    assert_over(workflow)
+
+
 def test_the_default_profile_shows_progress_and_failures_but_not_each_job(fake) -> None:
     workflow = fake()
     workflow.profile = ["--workflow-profile", str(Path(__file__).parents[2] / "profiles/default")]

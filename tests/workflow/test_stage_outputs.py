@@ -1,0 +1,139 @@
+"""Changed output needs a raised version: what every stage writes for two small photos is on record, with its version.
+
+Snakemake sees the code of a stage by its version in `regionflow.stages` alone. When this test fails, raise the version
+of the stage it names if its output was meant to change, and record the new outputs:
+
+    REGIONFLOW_RECORD=1 python -m pytest tests/workflow/test_stage_outputs.py
+"""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+
+from helpers.forked import snakemake
+from helpers.planned import jobs_in
+from helpers.scenes import save_photos
+from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
+from helpers.workflow import ROOT
+from regionflow.job import ModelCache
+from regionflow.stages import STAGES
+from regionflow.warm import stage
+
+RECORD = Path(__file__).with_name("stage_outputs.json")
+CONFIG = {
+    "images": {"dir": "photos"},
+    "segmenters": {"small": {"type": "sam", "checkpoint": "small.pth", **LOW_THRESHOLDS, "points_per_side": 4}},
+    "regions": {"sam_slic": {"segmenter": "small"}},
+    "extractors": {"vit": {"type": "timm", "model": "test_vit", "random_seed": 0}},
+    "targets": {"extractors": ["daisy_lab", "vit"]},
+    "clusters": {"k": [3, 2]},
+}
+TARGETS = ["all", "export", "results/masks/graph/a.json"]
+# What a file says about how it was made, and what differs from machine to machine in the last bits.
+LEFT_OUT = {"generator", "provenance", "counts", "library_version", "params", "weights_sha256"}
+
+
+def summary(path: Path) -> Any:
+    """What a file holds, in numbers that are alike on every machine and differ when the content does."""
+    if path.suffix == ".h5":
+        with h5py.File(path) as file:
+            return {name: numbers(item[()]) for name, item in sorted(file.items()) if isinstance(item, h5py.Dataset)}
+    if path.suffix in (".png", ".jpg"):
+        return numbers(np.asarray(Image.open(path)))
+    if path.suffix in (".tsv", ".csv"):
+        with path.open() as file:
+            rows = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+        return [[number(cell) for cell in row] for row in rows if not row[0].startswith("#")]
+    return plain(json.loads(path.read_text()))
+
+
+def number(cell: str) -> float | str:
+    """The number that a cell of a table holds, or its text."""
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def numbers(values: NDArray) -> Any:
+    """Shape, mean and spread of an array of numbers; of others the values."""
+    if values.dtype.kind not in "biuf":
+        return [str(value) for value in values.ravel()]
+    values = values.astype(np.float64)
+    return [list(values.shape), *([round(values.mean(), 6), round(values.std(), 6)] if values.size else [])]
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items() if key not in LEFT_OUT}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Equal but for a hundredth in a number."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return one == pytest.approx(other, rel=1e-2, abs=1e-3)
+    return one == other
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> dict[str, dict[str, Any]]:
+    """Version and summaries of the outputs of every stage."""
+    folder = tmp_path_factory.mktemp("outputs")
+    save_photos(folder / "photos", ["a.png", "b.png"])
+    save_small_sam(folder / "small.pth")
+    configuration = folder / "config.yaml"
+    configuration.write_text(yaml.safe_dump(CONFIG))
+    plan = snakemake(folder, configuration, "-n", "-p", *TARGETS)
+    assert plan.code == 0, plan.output
+    stages: dict[str, dict[str, Any]] = {}
+    models = ModelCache()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for description in jobs_in(plan.output):
+            job, outputs = stage.read(json.dumps(description), "test", "cpu", models)
+            entry = stages.setdefault(job.stage, {"version": STAGES[job.stage].version, "outputs": {}})
+            for _, final in outputs:
+                final.parent.mkdir(parents=True, exist_ok=True)
+            stage.run(job, ROOT / "workflow/scripts")
+            for temporary, final in outputs:
+                temporary.replace(final)
+                entry["outputs"][str(final)] = summary(final)
+    if os.environ.get("REGIONFLOW_RECORD"):
+        lines = [f"{json.dumps(name)}: {json.dumps(stages[name], sort_keys=True)}" for name in sorted(stages)]
+        RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    return stages
+
+
+def test_every_stage_is_on_record(written) -> None:
+    assert set(written) == set(STAGES) == set(json.loads(RECORD.read_text()))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_output_is_that_on_record_for_this_version(written, name: str) -> None:
+    recorded, now = json.loads(RECORD.read_text())[name], written[name]
+    same = alike(recorded["outputs"], now["outputs"])
+    if recorded["version"] == now["version"]:
+        assert same, f"the output of stage {name!r} has changed: raise its version in regionflow.stages, then record"
+    else:
+        assert same, f"stage {name!r} has a new version: record its outputs (see the head of this file)"
+
+
+def test_a_change_of_a_few_percent_or_of_one_name_is_seen() -> None:
+    assert alike({"a": [1.0, "x"]}, {"a": [1.001, "x"]})
+    assert not alike({"a": [1.0, "x"]}, {"a": [1.05, "x"]})
+    assert not alike({"a": [1.0, "x"]}, {"a": [1.0, "y"]})
+    assert not alike({"a": [1.0]}, {"a": [1.0, 2.0]})
