@@ -13,6 +13,7 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/jobs.smk"
+include: "rules/weights.smk"
 include: "rules/images.smk"
 include: "rules/features.smk"
 include: "rules/masks.smk"

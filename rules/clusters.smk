@@ -7,13 +7,9 @@ def centres(wildcards):
     """The fitted centres, or those that the configuration freezes: their content is in the options of rule labels."""
     path = model_path(CONFIG, wildcards)
     if path is None:
-        return (
-            f"results/clusters/{wildcards.extractor}/{wildcards.regions}/centroids.h5"
-        )
+        return f"results/clusters/{wildcards.extractor}/{wildcards.regions}/centroids.h5"
     if not path.is_file():
-        raise WorkflowError(
-            f"clusters.model: {path} is not there; put the file there or remove the key"
-        )
+        raise WorkflowError(f"clusters.model: {path} is not there; put the file there or remove the key")
     return ancient(str(path))
 
 

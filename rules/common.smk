@@ -12,9 +12,7 @@ try:
 except (ConfigError, discover.ImageListError) as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process and (found := preflight.problems(CONFIG)):
-    raise WorkflowError(
-        "\n".join(["The targets of the configuration cannot be made:", *found])
-    )
+    raise WorkflowError("\n".join(["The targets of the configuration cannot be made:", *found]))
 
 
 wildcard_constraints:
@@ -55,6 +53,11 @@ def weights(group):
     return find
 
 
+def feature_file(path):
+    """Feature maps may be large: without runtime.keep_features Snakemake deletes them once they are pooled."""
+    return path if CONFIG.runtime.keep_features else temp(path)
+
+
 def declared(group, wildcards):
     """The options of the variant that a path names."""
     variants, name = getattr(CONFIG, group), wildcards[NAMES[group]]
@@ -73,9 +76,7 @@ def region_sources(wildcards):
         sources["masks"] = f"results/masks/{kind.segmenter}/{image}.json"
     if kind.superpixels is not None:
         sources["superpixels"] = f"results/superpixels/{kind.superpixels}/{image}.png"
-        sources["superpixel_regions"] = (
-            f"results/superpixels/{kind.superpixels}/{image}.json"
-        )
+        sources["superpixel_regions"] = f"results/superpixels/{kind.superpixels}/{image}.json"
     return sources
 
 
@@ -86,18 +87,12 @@ def per_image(path):
 
 def every_image(path):
     """An input function: a pattern with its names filled in for every image of the set."""
-    return lambda wildcards: per_image(
-        path.format(**{"image": "{image}", **dict(wildcards.items())})
-    )
+    return lambda wildcards: per_image(path.format(**{"image": "{image}", **dict(wildcards.items())}))
 
 
 def variants():
     """Every extractor with every kind of region under targets, as in their paths."""
-    return [
-        f"{extractor}/{regions}"
-        for regions in CONFIG.targets.regions
-        for extractor in CONFIG.targets.extractors
-    ]
+    return [f"{extractor}/{regions}" for regions in CONFIG.targets.regions for extractor in CONFIG.targets.extractors]
 
 
 def targets(wildcards):

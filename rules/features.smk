@@ -7,7 +7,7 @@ rule features:
         image=image_path,
         weights=weights("extractors"),
     output:
-        features="results/features/{extractor}/{image}.h5",
+        features=feature_file("results/features/{extractor}/{image}.h5"),
     log:
         "logs/features/{extractor}/{image}.log",
     conda:

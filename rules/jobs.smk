@@ -46,10 +46,7 @@ def _plain(value):
 
 def _filled(paths, wildcards):
     """{image} stays: the stage puts the ids in, so that a job over many images stays small. None is left out."""
-    patterns = {
-        name: path(wildcards) if callable(path) else path
-        for name, path in paths.items()
-    }
+    patterns = {name: path(wildcards) if callable(path) else path for name, path in paths.items()}
     return {
         name: path.format(**{"image": "{image}", **dict(wildcards.items())})
         for name, path in patterns.items()
@@ -69,6 +66,4 @@ def slot(wildcards, resources):
 
 def slot_for(stage):
     """The same for a stage with models: a GPU slot for those that want a card."""
-    return lambda wildcards, resources: client(
-        "gpu" if cards(stage)(wildcards) else "cpu"
-    )(wildcards, resources)
+    return lambda wildcards, resources: client("gpu" if cards(stage)(wildcards) else "cpu")(wildcards, resources)

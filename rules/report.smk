@@ -19,9 +19,7 @@ def page_tables(wildcards):
         "centroids": centres(wildcards),
     }
     if len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None:
-        tables["comparison"] = (
-            f"results/clusters/{wildcards.extractor}/{wildcards.regions}/comparison.tsv"
-        )
+        tables["comparison"] = f"results/clusters/{wildcards.extractor}/{wildcards.regions}/comparison.tsv"
     return tables
 
 
@@ -37,9 +35,7 @@ rule page:
         every_image("results/labels/{extractor}/{regions}/{image}.json"),
         unpack(page_tables),
     output:
-        page=report(
-            "results/report/{extractor}/{regions}/report.html", category="Report"
-        ),
+        page=report("results/report/{extractor}/{regions}/report.html", category="Report"),
     log:
         "logs/page/{extractor}/{regions}.log",
     conda:

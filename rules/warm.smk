@@ -28,22 +28,16 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
         return
     obstacle = warm_slots.why_not_warm() if warm else None
     limit = gpu_limit(workflow)
-    slots = warm_slots.plan(
-        workflow.resource_settings.cores or 1, limit, warm and obstacle is None
-    )
+    slots = warm_slots.plan(workflow.resource_settings.cores or 1, limit, warm and obstacle is None)
     if limit is None and slots.gpu:
         limit_gpu(workflow, slots.gpu)
-    if (
-        limit == 0
-    ):  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start
+    if limit == 0:  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start
         limit_gpu(workflow, slots.cpu)
     os.environ.update(slots.environment(), REGIONFLOW_SCRIPTS=str(scripts))
     if workflow.is_main_process and not workflow.dryrun:
         logger.info(f"regionflow: {slots.describe()}")
         if obstacle:
-            logger.warning(
-                f"regionflow: no warm workers, since {obstacle}; every job starts cold."
-            )
+            logger.warning(f"regionflow: no warm workers, since {obstacle}; every job starts cold.")
 
 
 def client(pool):

@@ -12,7 +12,8 @@ from rich.progress import track
 from regionflow import stages
 from regionflow.config.load import ConfigError, load_config
 from regionflow.config.types import Config, ImagesOptions
-from regionflow.discover import ImageEntry, ImageListError, find_images
+from regionflow.discover import ImageEntry, find_images
+from regionflow.errors import UserError
 from regionflow.job import Job, ModelCache
 from regionflow.warm.stage import load_adapter
 
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = load_config(yaml.safe_load(chosen.config.read_text()) if chosen.config else {})
         images = _images(chosen.images, config.images)
         run(chosen.stage, images, chosen.out, config, chosen.variant)
-    except (ConfigError, ImageListError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         sys.exit(f"regionflow: {error}")
 
 

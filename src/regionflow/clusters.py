@@ -21,6 +21,7 @@ from sklearn.metrics import pairwise_distances_argmin_min, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from regionflow.config.types import ClustersOptions
+from regionflow.errors import UserError
 from regionflow.options import canonical_json
 
 Features = NDArray[np.float32]
@@ -35,7 +36,7 @@ COMPARED = (
 )  # fmt: skip
 
 
-class TooFewRegions(ValueError):
+class TooFewRegions(UserError):
     """The set has fewer usable regions than clusters were asked for."""
 
 

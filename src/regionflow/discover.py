@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from regionflow.config.types import ImagesOptions
+from regionflow.errors import UserError
 
 SAMPLES = {
     "skimage": (
@@ -35,7 +36,7 @@ class ImageEntry(NamedTuple):
     split: str
 
 
-class ImageListError(ValueError):
+class ImageListError(UserError):
     """The list of images cannot be used; the text names every offending file."""
 
 

@@ -49,11 +49,12 @@ def write_features(path: Path, feature_map: FeatureMap, dtype: StoredDtype = "fl
     Raises ValueError for values that are not finite or do not fit `dtype`, OSError if what is on disk is not what was
     written.
     """
-    with np.errstate(over="ignore"):
-        stored = feature_map.features.astype(dtype)
-    if not np.isfinite(stored).all():
-        hint = "overflow float16: store float32" if np.isfinite(feature_map.features).all() else "are not finite"
-        raise ValueError(f"{path}: features {hint}")
+    largest = np.abs(feature_map.features).max(initial=0)
+    if not np.isfinite(largest):
+        raise ValueError(f"{path}: features are not finite")
+    if largest > np.finfo(dtype).max:
+        raise ValueError(f"{path}: features overflow {dtype}; set `stored: float32` for the extractor")
+    stored = feature_map.features.astype(dtype)
     with h5py.File(path, "w") as file:
         file.create_dataset("features", data=stored)
         file.attrs["provenance"] = canonical_json(dict(feature_map.provenance))
@@ -63,7 +64,7 @@ def write_features(path: Path, feature_map: FeatureMap, dtype: StoredDtype = "fl
             file.attrs.update(feature_map.geometry.attrs())
         file.flush()
     written = read_features(path)
-    if not np.array_equal(written.features, stored) or written.geometry != feature_map.geometry:
+    if written.features.tobytes() != stored.tobytes() or written.geometry != feature_map.geometry:
         raise OSError(f"{path}: the file read back differs from what was written; check the disk")
 
 

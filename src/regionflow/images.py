@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from regionflow.errors import UserError
+
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")
 SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
 CONVERTIBLE = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "HSV")
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
-class UnreadableImage(ValueError):
+class UnreadableImage(UserError):
     """An image that cannot become RGB pixels; the text is the reason, for people."""
 
 

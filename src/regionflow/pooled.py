@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from regionflow.errors import UserError
 from regionflow.options import canonical_json
 from regionflow.records import Annotation
 
@@ -21,7 +22,7 @@ from regionflow.records import Annotation
 COLUMNS = {"area": ((), np.int64), "bbox": ((4,), np.int64), "region": ((), np.int64)}
 
 
-class BadPooledFile(ValueError):
+class BadPooledFile(UserError):
     """A pooled file that cannot be used; the text names it."""
 
 

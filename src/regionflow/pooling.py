@@ -22,9 +22,6 @@ from regionflow.sampling import Region, cells_inside, extreme_samples, region_we
 
 __all__ = ["PooledRegions", "PoolingOptions", "RegionPooler", "Status", "pool", "region_weights"]
 
-VERSION = 1
-"""Changes whenever the same options give other numbers."""
-
 # Samples and channels held at a time: 8 MiB of float32.
 _ROWS = 1 << 14
 _CHANNELS = 128

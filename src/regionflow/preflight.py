@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 from regionflow.config.types import Config
 from regionflow.extractors.options import TimmOptions
 from regionflow.memory import remembered
 from regionflow.options import Options
-from regionflow.weights import weights_path
+from regionflow.weights import PUBLISHED, downloadable, weights_path
 
 
 def problems(config: Config) -> list[str]:
@@ -23,12 +24,18 @@ def _targeted(config: Config) -> Iterator[tuple[str, Options]]:
 
 def _check(key: str, options: Options) -> Iterator[str]:
     path = weights_path(options)
-    if path is not None and not path.is_file():
-        yield f"{key}.checkpoint: {path} is not there; put the file there or change the key"
+    if path is not None and not path.is_file() and not downloadable(path):
+        yield f"{key}.checkpoint: {path} is not there; {_where_from(path)}"
     if isinstance(options, TimmOptions):
         problem = remembered(f"problem of timm model {options.model}", version("timm"), lambda: _unknown(options.model))
         if problem:
             yield f"{key}.model: {problem}"
+
+
+def _where_from(path: Path) -> str:
+    if path.name in PUBLISHED:
+        return f"get it first with `snakemake --cores 1 weights/{path.name}`, since its sha256 is not known beforehand"
+    return "put the file there or change the key"
 
 
 def _unknown(name: str) -> str | None:

@@ -1,6 +1,6 @@
 """How far a run is: jobs done per stage, images per second, time left, failures; as a table or as one line."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ class Tally:
     total: dict[str, int]
     begin: float
     done: Counter[str] = field(default_factory=Counter)
-    busy: Counter[str] = field(default_factory=Counter)
+    busy: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     failed: set[int] = field(default_factory=set)
     _running: dict[int, tuple[str, float]] = field(default_factory=dict)
 

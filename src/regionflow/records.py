@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from regionflow import __version__, rle
+from regionflow.errors import UserError
 from regionflow.options import canonical_json
 
 Annotation = dict[str, Any]
@@ -19,7 +20,7 @@ Annotation = dict[str, Any]
 SLIC = "slic"
 
 
-class BadRecord(ValueError):
+class BadRecord(UserError):
     """A mask or region file that cannot be used; the text names the file."""
 
 

@@ -62,7 +62,7 @@ def _labels(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
-    """What to do about an unreadable image is no part of it: it decides whether there is a file, not what is in it."""
+    """Without what to do about an unreadable image: that decides whether there is a file, not what is in it."""
     return {"images": {key: value for key, value in config.images.canonical().items() if key != "on_bad_image"}}
 
 
@@ -72,6 +72,7 @@ def _page(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 STAGES: dict[str, Stage] = {
+    "weights": Stage(1, lambda c, n: {}),
     "images": Stage(1, _image_list),
     "features": Stage(1, _extractor, lambda c, n: c.extractors[n["extractor"]].type != "daisy_lab"),
     "masks": Stage(1, _segmenter, lambda c, n: c.segmenters[n["segmenter"]].type != "graph"),

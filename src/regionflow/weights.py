@@ -1,4 +1,4 @@
-"""Weight files: which one a variant names, and its sha256."""
+"""Weight files: which one a variant names, where it can be had, and its sha256."""
 
 import hashlib
 from functools import cache
@@ -6,6 +6,10 @@ from pathlib import Path
 
 from regionflow.memory import remembered
 from regionflow.options import Options
+from regionflow.sam.registry import CHECKPOINTS, Checkpoint
+
+PUBLISHED = {checkpoint.file_name: checkpoint for checkpoint in CHECKPOINTS.values()}
+"""Published checkpoints by file name."""
 
 
 def weights_path(options: Options) -> Path | None:
@@ -14,10 +18,24 @@ def weights_path(options: Options) -> Path | None:
     return Path(name) if name else None
 
 
+def downloadable(path: Path) -> Checkpoint | None:
+    """The published checkpoint that a missing file will be, if it is one whose sha256 is known.
+
+    Without that the options of the first run would name other weights than those of the next.
+    """
+    checkpoint = PUBLISHED.get(path.name) if path.parent == Path("weights") else None
+    return checkpoint if checkpoint is not None and checkpoint.sha256 is not None else None
+
+
 def identity(options: Options) -> str | None:
-    """sha256 of the weight file of a segmenter or extractor; None without weights or before the file is there."""
+    """sha256 of the weight file of a segmenter or extractor, or what it will be once downloaded; None without one."""
     path = weights_path(options)
-    return file_sha256(path) if path is not None and path.is_file() else None
+    if path is None:
+        return None
+    if path.is_file():
+        return file_sha256(path)
+    checkpoint = downloadable(path)
+    return checkpoint.sha256 if checkpoint else None
 
 
 def file_sha256(path: Path) -> str:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from segment_anything import SamPredictor
 from skimage import data
 
-from helpers.small_sam import small_state_dict
+from helpers.small_sam import save_random_tiny_vit, save_small_sam
 from regionflow.extractors import build
 from regionflow.extractors.options import SamEncoderOptions
 from regionflow.pooling import pool
@@ -17,9 +16,7 @@ from regionflow.sam.build import build_sam
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sam") / "sam.pth"
-    torch.save(small_state_dict(), path)
-    return path
+    return save_small_sam(tmp_path_factory.mktemp("sam") / "sam.pth")
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (120, 300), (333, 97), (1, 1), (3, 500)])
@@ -36,10 +33,19 @@ def test_embedding_is_the_predictors(checkpoint: Path, shape: tuple[int, int]) -
 
 
 def test_hq_sam_gives_its_image_embedding_alone(tmp_path: Path) -> None:
-    path = tmp_path / "hq.pth"
-    torch.save(small_state_dict(hq=True), path)
+    path = save_small_sam(tmp_path / "hq.pth", hq=True)
     image = data.astronaut()[:100, :140]
     fmap = build(SamEncoderOptions(checkpoint=str(path))).extract(image)
     assert fmap.features.shape[1:] == (16, 16)
     pooled = pool(fmap, [(10.0, 10.0, 50.0, 40.0)])
     assert np.isfinite(pooled.features).all()
+
+
+@pytest.mark.slow
+def test_mobile_sam(tmp_path: Path) -> None:
+    path = save_random_tiny_vit(tmp_path / "mobile_sam.pth")
+    fmap = build(SamEncoderOptions(model="mobile_sam", checkpoint=str(path))).extract(data.astronaut()[:100, :140])
+    assert fmap.features.shape == (256, 64, 64)
+    assert fmap.geometry is not None
+    assert fmap.geometry.resized == (731, 1024)
+    assert fmap.features.std() > 0

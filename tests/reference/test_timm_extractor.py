@@ -12,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from skimage import data
 from torch import Tensor
-from torchvision.transforms import Normalize
+from torchvision.transforms import CenterCrop, Normalize
 
 from regionflow.extractors import build
 from regionflow.extractors.options import TimmOptions
+from regionflow.extractors.presets import PRESETS
 from regionflow.extractors.timm_model import TimmExtractor
+from regionflow.pooling import pool
 
 IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = Normalize((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -193,3 +195,18 @@ def test_maskclip_is_the_value_path_of_open_clips_last_block(clip: Any, height: 
     fmap = build(TimmOptions(model=SMALL_CLIP, checkpoint=str(path), value_path=True)).extract(image)
     assert fmap.features.shape == (512, -(-height // 16), -(-width // 16))
     np.testing.assert_allclose(fmap.features.reshape(512, -1), expected.T, atol=1e-4)
+
+
+@pytest.mark.parametrize("pad", [3, 7, 11])
+def test_a_preset_pools_the_pixel_and_not_its_neighbour(pad: int) -> None:
+    """End to end at the pads where the published crop is one pixel off."""
+    preset = PRESETS["dinov2_vits14"].model_copy(update={"random_seed": 0})
+    size = 42 - pad
+    fmap = build(preset).extract(photo(size, size))
+    pixels = [(float(x), float(x), 1.0, 1.0) for x in range(size)]
+    pooled = pool(fmap, pixels).features
+    full = F.interpolate(torch.from_numpy(fmap.features)[None], size=(42, 42), mode="bilinear", align_corners=False)
+    aligned = full[0, :, pad // 2 : pad // 2 + size, pad // 2 : pad // 2 + size]
+    published = CenterCrop((size, size))(full)[0]
+    np.testing.assert_allclose(pooled, torch.diagonal(aligned, dim1=1, dim2=2).T, atol=1e-5)
+    assert np.abs(pooled - torch.diagonal(published, dim1=1, dim2=2).T.numpy()).max() > 0.01

@@ -36,6 +36,7 @@ def test_local_weights(tmp_path: Path, tiny_state: Any, suffix: str) -> None:
     seeded = build(TimmOptions(model=TINY, random_seed=3)).extract(IMAGE)
     other = build(TimmOptions(model=TINY, random_seed=4)).extract(IMAGE)
     assert np.array_equal(from_file.features, seeded.features)
+    assert from_file.provenance == seeded.provenance != other.provenance
     assert not np.allclose(from_file.features, other.features)
 
 
@@ -95,7 +96,17 @@ def test_layers_of_different_grids_are_refused() -> None:
 
 def test_input_size_that_the_model_refuses() -> None:
     extractor = build(TimmOptions(model="vit_tiny_patch16_224", random_seed=0, multiple=10))
-    with pytest.raises(ExtractorError, match=rf"{TINY} refuses an input of 40 x 70"):
+    with pytest.raises(ExtractorError, match=rf"{TINY} fails on an input of 40 x 70"):
+        extractor.extract(IMAGE)
+
+
+def test_image_too_large_for_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    extractor: Any = build(TimmOptions(model=TINY, random_seed=0))
+    monkeypatch.setattr(extractor._model, "forward_intermediates", no_memory)
+    with pytest.raises(ExtractorError, match=rf"{TINY} fails on an input of 48 x 80 .*out of memory.*resize_long"):
         extractor.extract(IMAGE)
 
 

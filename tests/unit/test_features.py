@@ -47,11 +47,15 @@ def test_unreadable_image_gives_a_valid_empty_file(tmp_path: Path) -> None:
 
 
 def test_values_beyond_float16_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"big\.h5: features overflow float16: store float32"):
+    with pytest.raises(ValueError, match=r"big\.h5: features overflow float16; set `stored: float32`"):
         write_features(tmp_path / "big.h5", example(1e6))
     write_features(tmp_path / "big.h5", example(1e6), "float32")
-    with pytest.raises(ValueError, match=r"nan\.h5: features are not finite"):
-        write_features(tmp_path / "nan.h5", example(np.nan))
+    largest = FeatureMap(np.full((1, *GEOMETRY.grid), -65504, np.float32), GEOMETRY)
+    write_features(tmp_path / "largest.h5", largest)
+    assert np.array_equal(read_features(tmp_path / "largest.h5").features, largest.features)
+    for scale in (np.nan, np.inf):
+        with pytest.raises(ValueError, match=r"nan\.h5: features are not finite"):
+            write_features(tmp_path / "nan.h5", example(scale))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "no dataset", "no geometry", "wrong grid"])

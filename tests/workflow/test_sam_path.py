@@ -91,12 +91,23 @@ def test_touched_weights_remake_nothing(run):
 def test_weights_and_models_that_are_not_there_are_named_before_any_job(run):
     wrong = {
         **run.config,
-        "regions": {"sam_slic": {"segmenter": "sam_vit_b"}},
+        "segmenters": {"mine": {"type": "sam", "checkpoint": "mine.pth"}},
+        "regions": {"sam_slic": {"segmenter": "mine"}, "hq": {"segmenter": "sam_hq_vit_b"}},
         "extractors": {"vit": {"type": "timm", "model": "vit_base_patch14_dino2"}},
-        "targets": {"extractors": ["vit"]},
+        "targets": {"extractors": ["vit"], "regions": ["sam_slic", "hq"]},
     }
     failed = Workspace(run.folder, wrong).snakemake("-n", ok=False)
     assert failed.code != 0
-    assert "segmenters.sam_vit_b.checkpoint: weights/sam_vit_b_01ec64.pth is not there" in failed.output
+    assert "segmenters.mine.checkpoint: mine.pth is not there; put the file there" in failed.output
+    assert "get it first with `snakemake --cores 1 weights/sam_hq_vit_b.pth`" in failed.output
     assert "extractors.vit.model: timm" in failed.output
     assert "vit_base_patch14_dinov2" in failed.output
+
+
+def test_published_weights_are_downloaded_once_and_never_removed(run):
+    named = Workspace(run.folder, {**run.config, "regions": {"sam_slic": {"segmenter": "sam_vit_b"}}})
+    jobs = named.snakemake("-n").jobs()
+    assert (jobs["weights"], jobs["masks"]) == (1, 2)
+    run.path("weights").mkdir()
+    run.path("weights/sam_vit_b_01ec64.pth").write_bytes(run.path("small.pth").read_bytes())
+    assert "weights" not in named.snakemake("-n", "--forceall").jobs()

@@ -11,4 +11,7 @@ from regionflow.stage_io import open_image, provenance
 def run(job: Job) -> None:
     image, info = open_image(job)
     feature_map = FeatureMap.failed(str(info.error)) if image is None else extractors.for_job(job).extract(image)
-    write_features(job.outputs["features"], replace(feature_map, provenance=provenance(job)))
+    made_by = {**provenance(job), **feature_map.provenance}
+    write_features(
+        job.outputs["features"], replace(feature_map, provenance=made_by), job.options["extractor"]["stored"]
+    )

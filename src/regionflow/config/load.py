@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from regionflow.config.types import Config
+from regionflow.errors import UserError
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """The configuration cannot be used; the text lists every error with the path of its key."""
 
 

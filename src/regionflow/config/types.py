@@ -22,6 +22,7 @@ from regionflow.extractors.options import ExtractorOptions
 from regionflow.extractors.presets import PRESETS
 from regionflow.options import Options
 from regionflow.pooling import PoolingOptions
+from regionflow.sam.registry import CHECKPOINTS
 from regionflow.segmenters.options import SegmenterOptions
 
 # Names become folder names and wildcards.
@@ -192,16 +193,19 @@ class RuntimeOptions(Options):
     """Where models run; auto takes a card where there is one."""
     warm: bool = True
     """Whether jobs run in resident processes that keep imports and models; false starts a process per job."""
+    keep_features: bool = True
+    """Whether feature maps stay after pooling; false deletes each once all that needs it is made. They are large:
+    ViT-L at full size takes 10-20 MB an image. `snakemake --delete-temp-output` deletes those of earlier runs."""
     model_threads: PositiveInt = 1
     """CPU threads of one job that runs a model."""
     points_per_batch: PositiveInt | None = None
     """Point prompts per mask decoder batch; null chooses by device."""
 
 
-# Official file names of Segment Anything's weights; where they are is told by `checkpoint`.
-SAM_FILES = {"vit_h": "sam_vit_h_4b8939.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_b": "sam_vit_b_01ec64.pth"}
-
-_SAM = {f"sam_{model}": {"model": model, "checkpoint": f"weights/{file}"} for model, file in SAM_FILES.items()}
+_SAM = {
+    model if model == "mobile_sam" else f"sam_{model}": {"model": model, "checkpoint": f"weights/{published.file_name}"}
+    for model, published in CHECKPOINTS.items()
+}
 
 BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
     "segmenters": {"graph": {"type": "graph"}, **{name: {"type": "sam", **sam} for name, sam in _SAM.items()}},

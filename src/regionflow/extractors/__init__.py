@@ -18,7 +18,7 @@ class Extractor(Protocol):
     """Anything that turns an image into a feature map."""
 
     def extract(self, image: NDArray[np.uint8]) -> FeatureMap:
-        """Feature map (float32) of an RGB image [H, W, 3] of any size."""
+        """Feature map (float32) of an RGB image [H, W, 3] of any size; its provenance says what options do not."""
         ...
 
 

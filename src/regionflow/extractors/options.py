@@ -4,12 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from regionflow.features import StoredDtype
 from regionflow.options import Options
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 
 
-class DaisyLabOptions(Options):
+class StoredOptions(Options):
+    """What all extractors have."""
+
+    stored: StoredDtype = "float16"
+    """Type of the values in feature files. float32 takes twice the room; features beyond 65504 need it."""
+
+
+class DaisyLabOptions(StoredOptions):
     """Gradients and colour: needs no weights, and is a baseline beside learned features.
 
     Dense DAISY descriptors (skimage.feature.daisy, Tola et al. 2010) of the lightness, computed at half resolution with
@@ -20,7 +28,7 @@ class DaisyLabOptions(Options):
     """Kind of extractor."""
 
 
-class TimmOptions(Options):
+class TimmOptions(StoredOptions):
     """Feature maps of a timm model: any that has `forward_intermediates`."""
 
     type: Literal["timm"] = "timm"
@@ -61,7 +69,7 @@ class TimmOptions(Options):
         return self
 
 
-class SamEncoderOptions(Options):
+class SamEncoderOptions(StoredOptions):
     """The image embedding of a SAM, MobileSAM or HQ-SAM [256, 64, 64], with SAM's own resizing and normalisation."""
 
     type: Literal["sam_encoder"] = "sam_encoder"

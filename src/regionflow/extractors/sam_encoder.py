@@ -32,7 +32,6 @@ class SamEncoder:
         self._device = device
         sam: Any = build_sam(options.model, Path(options.checkpoint), device)
         self._encoder = sam.image_encoder.to(self._dtype)
-        self._provenance = {"extractor": options.canonical()}
 
     def extract(self, image: NDArray[np.uint8]) -> FeatureMap:
         """Feature map (float32) of an RGB image [H, W, 3]; cells beyond the image's right or lower edge are padding."""
@@ -47,4 +46,4 @@ class SamEncoder:
         if isinstance(embedding, tuple):
             embedding = embedding[0]  # HQ-SAM gives intermediate maps as well
         features = embedding[0].float().cpu().numpy()
-        return FeatureMap(features, replace(geometry, grid=features.shape[1:]), self._provenance)
+        return FeatureMap(features, replace(geometry, grid=features.shape[1:]))

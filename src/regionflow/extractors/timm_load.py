@@ -1,5 +1,6 @@
 """timm models by name, with timm's own, local or random weights."""
 
+import hashlib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,15 @@ def _from_file(name: str, path: Path) -> nn.Module:
         raise ExtractorError(f"{path} does not hold the weights of {name}: {details}") from None
     model.pretrained_cfg.pop("state_dict", None)  # type: ignore[operator,union-attr]  # else the model keeps every tensor twice
     return model
+
+
+def tensors_sha256(model: nn.Module) -> str:
+    """sha256 of all weights of a model, which says what a name in the download cache stood for."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from regionflow.extractors.errors import ExtractorError
 from regionflow.extractors.options import TimmOptions
 from regionflow.extractors.pixels import frame, normalise
-from regionflow.extractors.timm_load import load_model
+from regionflow.extractors.timm_load import load_model, tensors_sha256
 from regionflow.features import FeatureMap
 from regionflow.geometry import Geometry
 
@@ -35,13 +35,13 @@ class TimmExtractor:
         self._multiple = options.multiple or max(int(info["reduction"]) for info in model.feature_info)
         if options.value_path:
             _check_clip(model, options.model)
+        self._provenance = {"timm": timm.__version__, "tensors_sha256": tensors_sha256(model)}
         self._model = model.to(device, DTYPES[options.dtype])
-        self._provenance = {"timm": timm.__version__, "extractor": options.canonical()}
 
     def extract(self, image: NDArray[np.uint8]) -> FeatureMap:
         """Feature map [C, h, w] (float32) of an RGB image [H, W, 3].
 
-        Raises ExtractorError if the model does not take an input of this size.
+        Raises ExtractorError if the model does not take an input of this size, or the device's memory is too small.
         """
         geometry = self.geometry(*image.shape[:2])
         pixels = frame(image, geometry, self._config["interpolation"])
@@ -72,11 +72,13 @@ class TimmExtractor:
                 stop_early=True,
                 intermediates_only=True,
             )
-        except AssertionError as error:
+        except (AssertionError, RuntimeError) as error:
             height, width = batch.shape[2:]
+            hint = "another dtype, geometry resize_long with a smaller size, or the CPU"
+            if not isinstance(error, torch.OutOfMemoryError):
+                hint = "geometry square, another size or multiple, or norm false"
             raise ExtractorError(
-                f"{self._options.model} refuses an input of {height} x {width} pixels ({error}); "
-                "try geometry square, another size or multiple, or norm false"
+                f"{self._options.model} fails on an input of {height} x {width} pixels ({error}); try {hint}"
             ) from error
         by_layer = dict(zip(sorted(set(self._layers)), maps, strict=True))
         chosen = [by_layer[layer] for layer in self._layers]

@@ -19,7 +19,7 @@ from regionflow.sam.architecture import (
 from regionflow.sam.checkpoint import CheckpointError, load_state_dict
 
 
-def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> nn.Module:
+def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> Sam:
     """Load a SAM in eval mode, with image_encoder, prompt_encoder and mask_decoder as in segment-anything.
 
     Args:
@@ -51,7 +51,7 @@ def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> nn.Module:
     return sam.float().requires_grad_(False).to(device).eval()
 
 
-def _empty_sam(found: SamArchitecture) -> nn.Module:
+def _empty_sam(found: SamArchitecture) -> Sam:
     """The network; tensors that the weights will replace take no memory where that is possible."""
     decoder = found.decoder
     if found.encoder is None:
@@ -76,7 +76,7 @@ def _empty_sam(found: SamArchitecture) -> nn.Module:
     return tiny_vit.Sam(encoder, prompt_encoder, hq_decoder)
 
 
-def _vit_encoder(e: VitEncoder, hq: bool) -> nn.Module:
+def _vit_encoder(e: VitEncoder, hq: bool) -> Sam:
     if hq:
         from regionflow.sam import tiny_vit
 
@@ -98,7 +98,7 @@ def _vit_encoder(e: VitEncoder, hq: bool) -> nn.Module:
     )
 
 
-def _tiny_vit_encoder(hq: bool) -> nn.Module:
+def _tiny_vit_encoder(hq: bool) -> Sam:
     """TinyViT-5M at 1024 px with MobileSAM's settings (which Light HQ-SAM shares)."""
     from regionflow.sam import tiny_vit
 

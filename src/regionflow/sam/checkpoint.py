@@ -15,8 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from regionflow.errors import UserError
 
-class CheckpointError(ValueError):
+
+class CheckpointError(UserError):
     """A weights file that cannot be used; the message names the file and says what it holds instead."""
 
 

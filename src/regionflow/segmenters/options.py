@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from regionflow.options import Options
+from regionflow.sam.options import AmgOptions
 
 
 class GraphOptions(Options):
@@ -30,35 +31,17 @@ class GraphOptions(Options):
     """Masks with a lower predicted IoU are dropped."""
 
 
-class SamOptions(Options):
-    """Segment Anything's automatic mask generation, over a local checkpoint; the options are the original's."""
+class SamOptions(AmgOptions):
+    """Segment Anything's automatic mask generation: SAM, MobileSAM and HQ-SAM; the options are the original's."""
 
     type: Literal["sam"] = "sam"
     """Kind of segmenter."""
-    model: Literal["vit_h", "vit_l", "vit_b", "auto"] = "auto"
-    """Which SAM the checkpoint is; auto takes whatever SAM the file holds."""
+    model: Literal[
+        "vit_h", "vit_l", "vit_b", "mobile_sam", "hq_vit_h", "hq_vit_l", "hq_vit_b", "hq_vit_tiny", "auto"
+    ] = "auto"
+    """Which model the checkpoint is; auto takes whatever SAM the file holds."""
     checkpoint: Annotated[str, Field(min_length=1)]
     """Weight file (.pth, .pt or .safetensors)."""
-    points_per_side: PositiveInt = 32
-    """Point prompts along each side of a crop."""
-    pred_iou_thresh: float = 0.88
-    """Masks with a predicted IoU of this or less are dropped."""
-    stability_score_thresh: float = 0.95
-    """Masks with a lower stability score are dropped."""
-    stability_score_offset: float = 1.0
-    """How far the threshold is moved to measure stability."""
-    box_nms_thresh: float = 0.7
-    """Box IoU above which the lesser of two masks of a crop is dropped."""
-    crop_n_layers: int = Field(0, ge=0)
-    """Layers of crops on which the generator runs as well; layer i has (2^i)^2 crops."""
-    crop_nms_thresh: float = 0.7
-    """Box IoU above which the lesser of two masks of different crops is dropped."""
-    crop_overlap_ratio: float = Field(512 / 1500, ge=0, le=1)
-    """Overlap of the crops of layer 1 as a share of the image's shorter side."""
-    crop_n_points_downscale_factor: PositiveInt = 1
-    """Points per side in layer i are divided by this to the power i."""
-    min_mask_region_area: int = Field(0, ge=0)
-    """Holes and islands smaller than this many pixels are removed."""
 
 
 SegmenterOptions = Annotated[GraphOptions | SamOptions, Field(discriminator="type")]

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from regionflow.errors import UserError
 from regionflow.job import ModelCache
 from regionflow.warm import stage
 from regionflow.warm.slots import start_time
@@ -154,6 +155,9 @@ def _run(request: Request, connection: socket.socket, models: ModelCache, watch:
             where = f"{os.environ['REGIONFLOW_SLOT']} (process {os.getpid()}, {_peak_gib():.2f} GiB at most)"
             print(f"{job.stage}: {time.monotonic() - started:.3f} s in {where}; models loaded: {models.loads - loads}")
             verdict = "done"
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            verdict = "failed"
         except BaseException:
             traceback.print_exc()
             verdict = "failed"

@@ -1,0 +1,256 @@
+"""Automatic mask generation: segment-anything and ours in turn, each in its own process, on the same photo and weights.
+
+    python benchmarks/amg.py [--quick] [--weights small vit_b] [--image photo.jpg] [--threads 1]
+
+Weights are random (tests/helpers/small_sam.py fits their heads so that real masks come out) with the predicted IoU
+threshold set so that about 10 % of the candidates pass. The last line is one JSON object; its figures per weights:
+
+fp32_speedup, bf16_speedup            reference seconds over ours
+fp32_cpu_speedup, bf16_cpu_speedup    the same by CPU time, which other load on the machine hardly touches
+fp32_identical                        share of masks equal, in the same order, but for pixels whose logit lies within
+                                      1e-3 of the threshold
+fp32_equal_rle                        share of masks whose RLEs are equal strings
+bf16_mean_iou, bf16_missing           mean IoU of each reference mask with its best bf16 mask; those below 0.5
+peak_memory_ratio                     reference's peak resident memory over exact mode's
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage.data
+import torch
+from PIL import Image
+from pycocotools import mask as coco
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="8 points per side on vit_b, 16 on the small SAM")
+    parser.add_argument("--weights", nargs="+", default=["small", "vit_b"], choices=["small", "vit_b"])
+    parser.add_argument("--image", type=Path, help="a photo; default: a sample of scikit-image, enlarged to 1200x1800")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.side:
+        run_side(arguments.side, json.loads(arguments.job.read_text()))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        figures = {name: compare(name, Path(folder), arguments) for name in arguments.weights}
+    print(json.dumps({"benchmark": "amg", "threads": arguments.threads, "quick": arguments.quick, **figures}))
+
+
+def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
+    """Run the three sides with one set of weights, print the table, return the figures."""
+    from helpers.small_sam import save_random_vit_b, save_small_sam
+
+    checkpoint = folder / f"{name}.pth"
+    save_small_sam(checkpoint, seed=3) if name == "small" else save_random_vit_b(checkpoint)
+    image = folder / "photo.png"
+    Image.fromarray(photo(arguments.image)).save(image)
+    side = (8 if name == "vit_b" else 16) if arguments.quick else 32
+    job = {"checkpoint": str(checkpoint), "image": str(image), "options": options_for(checkpoint, image, side)}
+    results = {}
+    for who in ("reference", "exact", "bf16"):
+        path = folder / f"{name}-{who}.json"
+        path.write_text(json.dumps(job | {"out": str(folder / f"{name}-{who}-out.json")}))
+        command = [sys.executable, __file__, "--side", who, "--job", str(path), "--threads", str(arguments.threads)]
+        subprocess.run(command, check=True)
+        results[who] = json.loads((folder / f"{name}-{who}-out.json").read_text())
+    print_table(name, job["options"], results)
+    reference, exact, bf16 = (results[who] for who in ("reference", "exact", "bf16"))
+    best = best_ious(reference["rles"], bf16["rles"])
+    return {
+        "fp32_speedup": round(reference["seconds"] / exact["seconds"], 2),
+        "fp32_identical": round(identical(checkpoint, image, reference, exact), 4),
+        "fp32_equal_rle": round(equal_rles(reference["rles"], exact["rles"]), 4),
+        "bf16_speedup": round(reference["seconds"] / bf16["seconds"], 2),
+        "fp32_cpu_speedup": round(reference["cpu_seconds"] / exact["cpu_seconds"], 2),
+        "bf16_cpu_speedup": round(reference["cpu_seconds"] / bf16["cpu_seconds"], 2),
+        "bf16_mean_iou": round(float(best.mean()), 4),
+        "bf16_missing": int((best <= 0.5).sum()),
+        "masks": len(reference["rles"]),
+        "bf16_masks": len(bf16["rles"]),
+        "peak_memory_ratio": round(reference["peak_gb"] / exact["peak_gb"], 2),
+    }
+
+
+def photo(path: Path | None) -> np.ndarray:
+    """RGB uint8 [H, W, 3]."""
+    if path is not None:
+        return np.asarray(Image.open(path).convert("RGB"))
+    return cv2.resize(skimage.data.coffee(), (1800, 1200), interpolation=cv2.INTER_CUBIC)
+
+
+def options_for(checkpoint: Path, image: Path, side: int) -> dict[str, float]:
+    """Options under which about a tenth of the candidates pass the predicted IoU."""
+    from regionflow.sam.build import build_sam
+    from regionflow.sam.decoder import ImageDecoder
+    from regionflow.sam.encoder import encode_image
+
+    sam = build_sam("auto", checkpoint)
+    with torch.inference_mode():
+        encoded = encode_image(sam, np.asarray(Image.open(image)))
+        extent = torch.tensor([encoded.input_size[1], encoded.input_size[0]]) / sam.image_encoder.img_size
+        generator = torch.Generator().manual_seed(0)
+        iou = ImageDecoder(sam, encoded).decode(torch.rand(64, 2, generator=generator) * extent).predicted_iou
+    thresh = round(float(iou.quantile(0.9)), 4)
+    return {"points_per_side": side, "pred_iou_thresh": thresh, "stability_score_thresh": 0.5, "box_nms_thresh": 0.9}
+
+
+def run_side(who: str, job: dict) -> None:
+    """Generate masks once, after a warm-up on a small picture, and write seconds, phases, peak memory and RLEs."""
+    from segment_anything import SamAutomaticMaskGenerator
+
+    from regionflow.sam.build import build_sam
+    from regionflow.sam.generator import generate
+    from regionflow.sam.options import AmgOptions
+
+    sam = build_sam("auto", Path(job["checkpoint"]))
+    image = np.asarray(Image.open(job["image"]))
+    run: Callable[[np.ndarray, dict], list[dict]]
+    if who == "reference":
+        run = lambda x, options: SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **options).generate(x)  # noqa: E731
+    else:
+        run = lambda x, options: generate(sam, x, AmgOptions(**options, precision=who))  # noqa: E731
+    phases = time_phases(sam, who)
+    run(image[::8, ::8], job["options"] | {"points_per_side": 2})
+    phases.clear()
+    start, cpu_start = time.perf_counter(), time.process_time()
+    found = run(image, job["options"])
+    seconds = time.perf_counter() - start
+    out = {
+        "seconds": seconds,
+        "cpu_seconds": time.process_time() - cpu_start,
+        "phases": phases | {"rest": seconds - sum(phases.values())},
+        "peak_gb": peak_gb(),
+        "rles": [a["segmentation"] for a in found],
+        "points": [a["point_coords"] for a in found],
+    }
+    Path(job["out"]).write_text(json.dumps(out))
+
+
+def peak_gb() -> float:
+    """Peak resident memory of this process. (getrusage would count the parent's pages from before exec.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1e6
+
+
+def time_phases(sam: torch.nn.Module, who: str) -> dict[str, float]:
+    """Seconds spent in the main parts, filled in while they run."""
+    from regionflow.sam import decoder, generator, masks
+
+    phases: dict[str, float] = defaultdict(float)
+    if who == "reference":
+        parts = [(sam.image_encoder, "forward", "encoder"), (sam.mask_decoder, "forward", "decoder")]
+        parts.append((sam, "postprocess_masks", "full size"))
+    else:
+        parts = [(generator, "encode_image", "encoder"), (decoder.ImageDecoder, "decode", "decoder")]
+        parts += [(decoder.Prompts, "mask_logits", "upscaling"), (masks.FullSize, "masks", "full size")]
+    for owner, attribute, phase in parts:
+        setattr(owner, attribute, timed(getattr(owner, attribute), phases, phase))
+    return phases
+
+
+def timed(function: Callable, phases: dict[str, float], phase: str) -> Callable:
+    """The function, adding its seconds to a phase."""
+
+    def wrapper(*args: object, **kwargs: object) -> object:
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            phases[phase] += time.perf_counter() - start
+
+    return wrapper
+
+
+def matmul_rate(dtype: torch.dtype) -> float:
+    """GFLOP/s of a product that fits the caches, the best of a few: a ceiling for what the CPU can do."""
+    a, b = torch.randn(1024, 1024).to(dtype), torch.randn(1024, 1024).to(dtype)
+    best = min(_seconds(lambda: a @ b) for _ in range(20))
+    return 2 * 1024**3 / best / 1e9
+
+
+def _seconds(function: Callable) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def print_table(name: str, options: dict, results: dict[str, dict]) -> None:
+    """Seconds per phase, and for vit_b the floor of the arithmetic at this machine's matrix product rate."""
+    print(f"\n{name}: {options}, {len(results['reference']['rles'])} masks")
+    names = ["encoder", "decoder", "upscaling", "full size", "rest"]
+    floors: dict[str, dict[str, float]] = {}
+    if name == "vit_b":
+        # GFLOP: 4096 tokens through 12 blocks with padded windows and 4 global attentions; 0.9 per prompt (decoder.py).
+        work = {"encoder": 950.0, "decoder": 0.9 * options["points_per_side"] ** 2}
+        for who, dtype in (("exact", torch.float32), ("bf16", torch.bfloat16)):
+            rate = matmul_rate(dtype)
+            floors[who] = {phase: gflop / rate for phase, gflop in work.items()}
+    print(f"{'':12}" + "".join(f"{n:>12}" for n in [*names, "seconds", "CPU s", "peak GB"]))
+    for who, result in results.items():
+        cells = [result["phases"].get(n, 0.0) for n in names] + [
+            result[key] for key in ("seconds", "cpu_seconds", "peak_gb")
+        ]
+        print(f"{who:12}" + "".join(f"{c:12.2f}" for c in cells))
+        if who in floors:
+            print(
+                f"{'  floor':12}"
+                + "".join(f"{floors[who][n]:12.2f}" if n in floors[who] else f"{'':12}" for n in names)
+            )
+
+
+def equal_rles(expected: list[dict], found: list[dict]) -> float:
+    """Share of masks with equal RLE strings at the same place in the list."""
+    if len(expected) != len(found):
+        return 0.0
+    return float(np.mean([a == b for a, b in zip(expected, found, strict=True)])) if expected else 1.0
+
+
+def identical(checkpoint: Path, image: Path, reference: dict, exact: dict) -> float:
+    """Share of masks equal but for pixels whose logit in segment-anything's own output is within 1e-3 of 0."""
+    from segment_anything import SamPredictor
+
+    from regionflow.sam.build import build_sam
+
+    if reference["points"] != exact["points"]:
+        return 0.0
+    pairs = list(zip(reference["points"], reference["rles"], exact["rles"], strict=True))
+    different = [pair for pair in pairs if pair[1] != pair[2]]
+    if not different:
+        return 1.0
+    predictor = SamPredictor(build_sam("auto", checkpoint))
+    predictor.set_image(np.asarray(Image.open(image)))
+    wrong = 0
+    for point, theirs, ours in different:
+        logits, _, _ = predictor.predict(np.array(point), np.ones(1), multimask_output=True, return_logits=True)
+        first, second = coco.decode(theirs).astype(bool), coco.decode(ours).astype(bool)
+        best = min(logits, key=lambda m: np.count_nonzero((m > 0) != first))
+        wrong += bool(np.abs(best[first != second]).max() >= 1e-3)
+    return 1 - wrong / len(pairs)
+
+
+def best_ious(expected: list[dict], found: list[dict]) -> np.ndarray:
+    """For each expected mask the IoU of the most similar found mask."""
+    if not expected or not found:
+        return np.zeros(max(len(expected), 1))
+    return np.asarray(coco.iou(expected, found, [0] * len(found))).max(axis=1)
+
+
+if __name__ == "__main__":
+    main()

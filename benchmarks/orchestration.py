@@ -1,0 +1,250 @@
+"""What Snakemake and the warm workers cost: the workflow against a plain Python loop over the same jobs.
+
+    python benchmarks/orchestration.py [--quick] [--images 200] [--slots 2]
+
+Three sides take the same photos, a small SAM and a small ViT with random weights:
+
+- workflow: `snakemake --cores SLOTS --resources gpu=SLOTS`, from nothing to everything;
+- loop: the same jobs, taken from `snakemake -n -p`, stage after stage in as many worker processes;
+- cold: the workflow with runtime.warm: false, on the first images only, against a warm run on the same.
+
+A fourth run, of rules that only `touch` their outputs, measures what a job costs Snakemake itself. All files are
+compared. CPU seconds are of all processes, the residents included. The last line is a JSON object with the figures.
+"""
+
+import argparse
+import ctypes
+import hashlib
+import json
+import multiprocessing
+import os
+import re
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+_PR_SET_CHILD_SUBREAPER = 36
+
+FLOOR = """
+rule all:
+    input: [f"out/{i}.{stage}" for i in range(IMAGES) for stage in range(STAGES)]
+rule made:
+    output: "out/{i}.{stage}"
+    log: "logs/{i}.{stage}.log"
+    shell: "exec touch {output} > {log} 2>&1"
+"""
+
+
+@dataclass
+class Cost:
+    """Wall and CPU seconds of a side."""
+
+    wall: float
+    cpu: float
+
+
+def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> str:
+    """Run snakemake in the folder with the default profile. Returns what it printed."""
+    command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "--directory", str(folder), *arguments]
+    command += ["--workflow-profile", str(ROOT / "profiles/default")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return done.stdout
+
+
+class Clock:
+    """Times what happens inside it, its orphaned processes included: they become ours, and end soon after."""
+
+    def __enter__(self) -> "Clock":
+        self._before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._begin = time.perf_counter()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        wall = time.perf_counter() - self._begin
+        while True:
+            try:
+                os.wait()
+            except ChildProcessError:
+                break
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - self._before.ru_utime - self._before.ru_stime
+        self.cost = Cost(wall, cpu)
+
+
+def workspace(folder: Path, photos: int, warm: bool = True) -> Path:
+    """A folder with photos, weights and a configuration."""
+    import yaml
+
+    from helpers.scenes import save_photos
+    from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
+
+    folder.mkdir(parents=True)
+    save_photos(folder / "photos", [f"{number:05d}.png" for number in range(photos)])
+    save_small_sam(folder / "sam.pth")
+    config = {
+        "images": {"dir": "photos"},
+        "segmenters": {"small_sam": {"type": "sam", "checkpoint": "sam.pth", **LOW_THRESHOLDS}},
+        "extractors": {"small_vit": {"type": "timm", "model": "test_vit", "random_seed": 0}},
+        "regions": {"sam_slic": {"segmenter": "small_sam"}},
+        "targets": {"extractors": ["small_vit"], "regions": ["sam_slic"]},
+        "runtime": {"warm": warm},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def run_workflow(folder: Path, slots: int) -> Cost:
+    """All targets of the folder, from nothing."""
+    with Clock() as clock:
+        snakemake(
+            folder, "--cores", str(slots), "--resources", f"gpu={slots}", "--configfile", str(folder / "config.yaml")
+        )
+    return clock.cost
+
+
+def planned_jobs(folder: Path, slots: int) -> list[dict[str, Any]]:
+    """The jobs that the workflow would run, in an order in which they can run."""
+    listing = snakemake(folder, "-n", "-p", "--cores", str(slots), "--configfile", str(folder / "config.yaml"))
+    commands = re.findall(r"\bexec .*client\.py.*$", listing, re.MULTILINE)
+    return [json.loads(shlex.split(command)[-1]) for command in commands]
+
+
+def _start_worker(folder: Path) -> None:
+    from regionflow.job import ModelCache
+
+    os.chdir(folder)
+    _start_worker.models = ModelCache()  # type: ignore[attr-defined]
+
+
+def _run_job(job: str) -> None:
+    from regionflow.warm import stage
+
+    prepared, outputs = stage.read(job, str(os.getpid()), "cpu", _start_worker.models)  # type: ignore[attr-defined]
+    for _, final in outputs:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    stage.run(prepared, ROOT / "workflow/scripts")
+    for temporary, final in outputs:
+        temporary.replace(final)
+
+
+def run_loop(folder: Path, jobs: list[dict[str, Any]], slots: int) -> Cost:
+    """The same jobs in worker processes without Snakemake, one stage after the other."""
+    with Clock() as clock:
+        loop = multiprocessing.get_context("fork").Process(target=_loop, args=(folder, jobs, slots))
+        loop.start()
+        loop.join()
+        if loop.exitcode:
+            sys.exit("the plain loop failed")
+    return clock.cost
+
+
+def _loop(folder: Path, jobs: list[dict[str, Any]], slots: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with multiprocessing.get_context("spawn").Pool(slots, _start_worker, (folder,)) as pool:
+        for _, batch in groupby(by_stage(jobs), key=lambda job: job["stage"]):
+            for _ in pool.imap_unordered(_run_job, [json.dumps({**job, "threads": 1}) for job in batch]):
+                pass
+
+
+def by_stage(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The jobs stage by stage, each stage where its last job was: all that it reads comes before."""
+    last = {job["stage"]: place for place, job in enumerate(jobs)}
+    return sorted(jobs, key=lambda job: last[job["stage"]])
+
+
+def floor(folder: Path, images: int, stages: int, slots: int) -> float:
+    """Milliseconds per job of a workflow whose jobs do nothing, the start of snakemake not counted."""
+    walls = []
+    for count in (1, images):
+        place = folder / f"floor{count}"
+        place.mkdir()
+        (place / "Snakefile").write_text(f"IMAGES, STAGES = {count}, {stages}\n" + FLOOR)
+        with Clock() as clock:
+            snakemake(place, "--cores", str(slots), snakefile=place / "Snakefile")
+        walls.append(clock.cost.wall)
+    return 1000 * (walls[1] - walls[0]) / ((images - 1) * stages)
+
+
+def model_loads(folder: Path) -> Counter[str]:
+    """Model loads per stage, as the job logs tell."""
+    loads: Counter[str] = Counter()
+    for log in (folder / "logs").rglob("*.log"):
+        for stage, number in re.findall(r"^(\w+): .*; models loaded: (\d+)$", log.read_text(), re.MULTILINE):
+            loads[stage] += int(number)
+    return +loads
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 of every result."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((folder / "results").rglob("*"))
+        if path.is_file()
+    }
+
+
+def rows(figures: dict[str, Any], sides: dict[str, Cost]) -> Iterator[str]:
+    yield f"{'':28}{'wall s':>10}{'CPU s':>10}"
+    for name, cost in sides.items():
+        yield f"{name:28}{cost.wall:10.1f}{cost.cpu:10.1f}"
+    for name, value in figures.items():
+        yield f"{name:28}{value:>10}" if isinstance(value, int | bool) else f"{name:28}{value:10.3f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few images: shows that it works, not how fast it is")
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--cold-images", type=int, default=20)
+    parser.add_argument("--slots", type=int, default=2)
+    arguments = parser.parse_args()
+    images, cold_images = (12, 2) if arguments.quick else (arguments.images, arguments.cold_images)
+    slots = arguments.slots
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sides: dict[str, Cost] = {}
+        ours, loop = workspace(folder / "ours", images), workspace(folder / "loop", images)
+        jobs = planned_jobs(loop, slots)
+        sides[f"workflow, {images} images"] = run_workflow(ours, slots)
+        sides["plain loop over its jobs"] = run_loop(loop, jobs, slots)
+        workflow_cost, loop_cost = sides.values()
+        floor_ms = floor(folder, images, round(len(jobs) / images), slots)
+        few = {warm: workspace(folder / f"warm-{warm}", cold_images, warm) for warm in (True, False)}
+        cost = {warm: run_workflow(few[warm], slots) for warm in few}
+        sides[f"warm, {cold_images} images"], sides[f"cold, {cold_images} images"] = cost[True], cost[False]
+        loads = model_loads(ours)
+        figures = {
+            "images": images,
+            "jobs": len(jobs),
+            "slots": slots,
+            "model_loads": loads["masks"],
+            "feature_model_loads": loads["features"],
+            "wall_over_plain_loop": workflow_cost.wall / loop_cost.wall,
+            "ms_per_job": 1000 * (workflow_cost.wall - loop_cost.wall) / len(jobs),
+            "floor_ms_per_job": floor_ms,
+            "cold_over_warm_cpu": cost[False].cpu / cost[True].cpu,
+            "loop_files_equal": digests(loop) == digests(ours),
+            "cold_files_equal": digests(few[False]) == digests(few[True]),
+        }
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        print(*rows(figures, sides), sep="\n")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

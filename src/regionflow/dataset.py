@@ -1,0 +1,195 @@
+"""The results of a run as a data set: `regionflow.load("results")`.
+
+regions = regionflow.load("results")
+regions.features[:100]        # float32 [100, C], read from disk on demand
+regions.cluster               # int [N], -1 where there is none
+regions.mask(7)               # bool [H, W]
+pandas.DataFrame(regions.table())
+"""
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from regionflow import records, rle
+
+NO_CLUSTER = -1
+
+
+class ResultsError(ValueError):
+    """Results that are not there or do not belong together; the text names the file and what to do."""
+
+
+def load(results: str | Path = "results", extractor: str | None = None, regions: str | None = None) -> "RegionSet":
+    """Open the regions of a whole set; nothing but the list of images is read until it is asked for.
+
+    Args:
+        results: folder that the workflow has made.
+        extractor: name of the extractor, regions: name of the regions; needed only if the folder holds several.
+
+    Raises:
+        ResultsError: there is no such set, or several and the names do not choose one.
+    """
+    root = Path(results)
+    # Per-image files lie one level deeper, in a folder of the set file's name.
+    found = {(path.parent.name, path.stem): path for path in sorted((root / "pooled").glob("*/*.h5"))}
+    chosen = {
+        names: path for names, path in found.items() if extractor in (None, names[0]) and regions in (None, names[1])
+    }
+    if len(chosen) != 1:
+        have = ", ".join(f"extractor={e!r} regions={r!r}" for e, r in chosen or found) or "none"
+        what = "several sets of regions" if chosen else "no such set of regions"
+        raise ResultsError(f"{root}: {what}; choose one with extractor= and regions= (there are: {have})")
+    ((names, path),) = chosen.items()
+    return RegionSet(root, *names, path)
+
+
+class RegionSet:
+    """All regions of a set, one row each: arrays [N] and features [N, C] over the workflow's files.
+
+    Rows are sorted by image, then as in the image's region file. Reading is lazy; arrays are kept once read, features
+    are not. Close it, or use it in a `with` statement, to release the file.
+    """
+
+    def __init__(self, root: Path, extractor: str, regions: str, path: Path) -> None:
+        self.root, self.extractor, self.regions = root, extractor, regions
+        try:
+            self._file = h5py.File(path)
+            self.image_ids: list[str] = list(self._file["image_ids"].asstr()[:])
+            self.features: h5py.Dataset = self._file["features"]
+        except (OSError, KeyError) as error:
+            raise ResultsError(f"{path}: not a whole set of regions ({error}); delete it and run again") from error
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __enter__(self) -> "RegionSet":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file; arrays that have been read stay."""
+        self._file.close()
+
+    @cached_property
+    def image(self) -> NDArray[np.int64]:
+        """Index into `image_ids` of each region's image [N]."""
+        return self._file["image"][:]
+
+    @cached_property
+    def region(self) -> NDArray[np.int64]:
+        """Number of each region in its image's region file [N]."""
+        return self._column("region")
+
+    @cached_property
+    def area(self) -> NDArray[np.int64]:
+        """Area of each region in pixels [N]."""
+        return self._column("area")
+
+    @cached_property
+    def bbox(self) -> NDArray[np.int64]:
+        """Box of each region [N, 4]: x, y, width, height in pixels."""
+        return self._column("bbox")
+
+    @cached_property
+    def region_id(self) -> list[str]:
+        """Name of each region [N], as in the region and label files."""
+        return [f"{self.image_ids[i]}_region_{r}" for i, r in zip(self.image, self.region, strict=True)]
+
+    @property
+    def cluster(self) -> NDArray[np.int64]:
+        """Cluster of each region [N]; -1 for none."""
+        return self._labels[0]
+
+    @property
+    def distance(self) -> NDArray[np.float64]:
+        """Distance of each region to its cluster's centre [N]; NaN without cluster."""
+        return self._labels[1]
+
+    def rows(self, image_id: str) -> NDArray[np.int64]:
+        """Rows of one image's regions. Raises KeyError for an image that is not in the set."""
+        if image_id not in self.image_ids:
+            raise KeyError(f"{image_id!r} is not an image of {self.root}")
+        return np.flatnonzero(self.image == self.image_ids.index(image_id))
+
+    def blocks(self, size: int = 8192) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """All features in order, `size` rows at a time, with their rows.
+
+        Raises ResultsError if an image's file has gone since the set was made.
+        """
+        for start in range(0, len(self), size):
+            rows = slice(start, min(start + size, len(self)))
+            features = self.features[rows]
+            self._check_present(rows, np.isnan(features).all(axis=1))
+            yield rows, features
+
+    def mask(self, row: int) -> NDArray[np.bool_]:
+        """Mask [H, W] of one region. Raises ResultsError if its region file has been remade since."""
+        image_id, number = self.image_ids[self.image[row]], int(self.region[row])
+        path = self.root / "regions" / self.regions / f"{image_id}.json"
+        annotations = records.read(path).annotations
+        if number >= len(annotations) or annotations[number]["area"] != self.area[row]:
+            raise ResultsError(f"{path}: region {number} is not the one that was pooled; run snakemake again")
+        return rle.decode(annotations[number]["segmentation"])
+
+    def table(self) -> NDArray[np.void]:
+        """One record per region, for `pandas.DataFrame`: ids, box, area, cluster and distance, without the features."""
+        images = np.array(self.image_ids, dtype=np.str_)[self.image]
+        columns = {
+            "image_id": images,
+            "region_id": np.array(self.region_id, dtype=np.str_),
+            "region": self.region,
+            **{name: self.bbox[:, i] for i, name in enumerate(("x", "y", "width", "height"))},
+            "area": self.area,
+            "cluster": self.cluster,
+            "distance": self.distance,
+        }
+        table = np.empty(len(self), dtype=[(name, values.dtype) for name, values in columns.items()])
+        for name, values in columns.items():
+            table[name] = values
+        return table
+
+    def _column(self, name: str) -> NDArray[np.int64]:
+        values = self._file[name][:]
+        self._check_present(slice(0, len(self)), (values < 0).reshape(len(values), -1).any(axis=1))
+        return values
+
+    def _check_present(self, rows: slice, missing: NDArray[np.bool_]) -> None:
+        """The set refers to per-image files; what is read from one that has gone is no data."""
+        if missing.any():
+            image = self.image_ids[self.image[rows][missing][0]]
+            raise ResultsError(f"{self.root}: the region features of image {image!r} have gone; run snakemake again")
+
+    @cached_property
+    def _labels(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        cluster, distance = np.full(len(self), NO_CLUSTER), np.full(len(self), np.nan)
+        counts = np.bincount(self.image, minlength=len(self.image_ids))
+        starts = np.cumsum(counts) - counts
+        for index in np.flatnonzero(counts):
+            rows = slice(starts[index], starts[index] + counts[index])
+            found = self._image_labels(self.image_ids[index])
+            if [label["region_id"] for label in found] != self.region_id[rows]:
+                raise ResultsError(
+                    f"{self.root}: labels and features of image {self.image_ids[index]!r} are of different regions; "
+                    "run snakemake again"
+                )
+            cluster[rows] = [label["cluster"] for label in found]
+            distance[rows] = [np.nan if label["distance"] is None else label["distance"] for label in found]
+        return cluster, distance
+
+    def _image_labels(self, image_id: str) -> list[dict[str, Any]]:
+        path = self.root / "labels" / self.extractor / self.regions / f"{image_id}.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))["regions"]
+        except FileNotFoundError:
+            raise ResultsError(f"{path} is not there; run snakemake to make the labels") from None
+        except (ValueError, KeyError) as error:
+            raise ResultsError(f"{path}: not a label file ({error}); delete it and run again") from error

@@ -1,0 +1,68 @@
+"""What happens to finished masks: small holes and islands go, and, on request, near duplicates by mask overlap."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+from segment_anything.utils.amg import remove_small_regions
+from torchvision.ops.boxes import batched_nms
+
+from regionflow import rle
+from regionflow.rle import Rle
+
+
+def remove_small_parts(rles: Sequence[Rle], min_area: int, nms_thresh: float) -> tuple[list[Rle], NDArray[np.int64]]:
+    """Fill holes and remove islands under `min_area` pixels, as segment-anything's postprocessing does.
+
+    One mask is decoded at a time. Returns all masks, cleaned, and the indices of those that survive another box NMS
+    in which unchanged masks win over changed ones.
+    """
+    cleaned: list[Rle] = []
+    boxes, scores = [], []
+    for mask_rle in rles:
+        mask, filled = remove_small_regions(rle.decode(mask_rle), min_area, mode="holes")
+        mask, cut = remove_small_regions(mask, min_area, mode="islands")
+        changed = filled or cut
+        cleaned.append(rle.encode(mask) if changed else mask_rle)
+        x, y, width, height = rle.bbox(cleaned[-1])
+        boxes.append([x, y, x + max(width - 1, 0), y + max(height - 1, 0)])
+        scores.append(float(not changed))
+    kept = batched_nms(
+        torch.tensor(boxes).reshape(-1, 4).float(),
+        torch.tensor(scores),
+        torch.zeros(len(boxes)),
+        iou_threshold=nms_thresh,
+    )
+    return cleaned, kept.numpy()
+
+
+def suppress_duplicates(
+    rles: Sequence[Rle], iou_thresh: float | None, containment_thresh: float | None
+) -> NDArray[np.int64]:
+    """Indices of masks that stay when those too like one before them go; all of them if both thresholds are None.
+
+    `iou_thresh` limits the mask IoU. `containment_thresh` limits the fraction of a mask inside one before it, counted
+    only if the mask covers at least half of that one, so that parts of a whole stay.
+    """
+    if iou_thresh is None and containment_thresh is None:
+        return np.arange(len(rles))
+    kept: list[int] = []
+    for i, mask in enumerate(rles):
+        before = [rles[k] for k in kept]
+        if before and _is_duplicate(mask, before, iou_thresh, containment_thresh):
+            continue
+        kept.append(i)
+    return np.array(kept, dtype=np.int64)
+
+
+def _is_duplicate(mask: Rle, before: list[Rle], iou_thresh: float | None, containment_thresh: float | None) -> bool:
+    if iou_thresh is not None and (coco.iou([mask], before, [0] * len(before)) > iou_thresh).any():
+        return True
+    if containment_thresh is None:
+        return False
+    # With the crowd flag pycocotools divides the intersection by the first mask's area alone.
+    inside = coco.iou([mask], before, [1] * len(before))[0]
+    covered = coco.iou(before, [mask], [1])[:, 0]
+    return bool(((inside > containment_thresh) & (covered >= 0.5)).any())

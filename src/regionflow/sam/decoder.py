@@ -1,0 +1,276 @@
+"""SAM's mask decoder rearranged for many prompts on one image.
+
+The same function as segment-anything's `MaskDecoder` (Kirillov et al. 2023), with other operations in another order:
+
+- In the first layer the image tokens are the same for all prompts, so their projections are computed once per image.
+- Later, image tokens are never projected. With few prompt tokens t and many image tokens x, a score is
+  q (W_k x) = (W_k' q) x and an output is W_v (sum a x): the projections move to the token side, 56 rows instead of
+  4096. The output projection joins the values in the same way. This halves the arithmetic.
+- A bias of keys that softmax cancels is left out; the others are kept.
+- Predicted IoU needs no mask, so upscaling waits until it is known which masks are wanted (`Prompts.mask_logits`).
+
+Only float rounding differs. Image tokens [N, C] stay contiguous, and attention weights are kept as [tokens, N], which
+softmax handles fast in either direction.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling import MaskDecoder, Sam
+from segment_anything.modeling.transformer import Attention
+from torch import Tensor, nn
+
+from regionflow.sam.encoder import EncodedImage
+
+
+class _Projections:
+    """One attention's weights split by heads: q, k, v [heads, d, C] with biases [heads, d], out [heads, d, C]."""
+
+    def __init__(self, attention: Attention) -> None:
+        self.heads = attention.num_heads
+        self.dim = attention.internal_dim // self.heads
+        self.scale = self.dim**-0.5
+        self.q, self.q_bias = self._split(attention.q_proj)
+        self.k, self.k_bias = self._split(attention.k_proj)
+        self.v, self.v_bias = self._split(attention.v_proj)
+        self.out = attention.out_proj.weight.T.unflatten(0, (self.heads, self.dim)).contiguous()
+        self.out_bias = attention.out_proj.bias
+
+    def _split(self, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+        return linear.weight.unflatten(0, (self.heads, self.dim)), linear.bias.unflatten(0, (self.heads, self.dim))
+
+    def project(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """[..., T, C] to [..., heads, T, d]."""
+        return torch.einsum("...tc,hdc->...htd", x, weight) + bias[:, None]
+
+    def leave(self, values: Tensor) -> Tensor:
+        """Attention's output [B, T, C] from what each head found, [B, heads, T, d]."""
+        return torch.einsum("bhtd,hdc->btc", values, self.out) + self.out_bias
+
+
+class ImageDecoder:
+    """The mask decoder for one encoded image. Runs in the embedding's device and in float32 or, on request, bfloat16.
+
+    In bfloat16 the image tokens and all products with them are bfloat16; prompt tokens stay float32.
+    """
+
+    def __init__(self, sam: Sam, image: EncodedImage, dtype: torch.dtype = torch.float32) -> None:
+        self.prompt_encoder = sam.prompt_encoder
+        self.decoder = sam.mask_decoder
+        self.dtype = dtype
+        self.hq = hasattr(self.decoder, "hf_token")
+        self.grid = (image.embedding.shape[2], image.embedding.shape[3])
+        no_mask = self.prompt_encoder.no_mask_embed.weight
+        self.keys = (image.embedding.flatten(2)[0].T + no_mask).to(dtype).contiguous()
+        position = self.prompt_encoder.get_dense_pe().flatten(2)[0].T
+        self.mask_tokens = self._output_tokens()
+        transformer = self.decoder.transformer
+        self.to_image = [_Projections(layer.cross_attn_token_to_image) for layer in transformer.layers]
+        self.to_token = [_Projections(layer.cross_attn_image_to_token) for layer in transformer.layers]
+        self.final = _Projections(transformer.final_attn_token_to_image)
+        # What position adds to keys (token to image) and queries (image to token), [heads, d, N] per attention.
+        self.at = {id(a): self._to_heads(position, a.k) for a in (*self.to_image, self.final)}
+        self.at |= {id(b): self._to_heads(position, b.q) + b.q_bias[:, :, None].to(dtype) for b in self.to_token}
+        self._project_shared_keys()
+        self._work = self.keys.new_empty(0)
+        self.upscaling = _Upscaling(self.decoder.output_upscaling, dtype)
+        self.fine = _HqFeatures(self.decoder, image, dtype) if self.hq else None
+
+    @property
+    def masks_per_prompt(self) -> int:
+        """Candidates per prompt: three, or HQ-SAM's one."""
+        return 1 if self.hq else self.decoder.num_multimask_outputs
+
+    def _output_tokens(self) -> Tensor:
+        tokens = [self.decoder.iou_token.weight, self.decoder.mask_tokens.weight]
+        return torch.cat([*tokens, self.decoder.hf_token.weight] if self.hq else tokens)
+
+    def _to_heads(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Image tokens [N, C] through weights [heads, d, C]: [heads, d, N]."""
+        return torch.matmul(weight.to(self.dtype), x.to(self.dtype).T)
+
+    def _project_shared_keys(self) -> None:
+        """Layer 0's projections of the image tokens, which all prompts share."""
+        a, b = self.to_image[0], self.to_token[0]
+        self.shared_k = self._to_heads(self.keys, a.k) + self.at[id(a)]
+        self.shared_v = (self._to_heads(self.keys, a.v) + a.v_bias[:, :, None].to(self.dtype)).mT.contiguous()
+        self.shared_q = self._to_heads(self.keys, b.q) + self.at[id(b)]
+
+    def embed_points(self, points: Tensor) -> Tensor:
+        """Prompt tokens [B, 2, C], one foreground point each; points [B, 2] are x, y in [0, 1] of the padded input."""
+        encoder = self.prompt_encoder
+        point = encoder.pe_layer._pe_encoding(points[:, None]) + encoder.point_embeddings[1].weight
+        return torch.cat([point, encoder.not_a_point_embed.weight.expand(len(points), 1, -1)], dim=1)
+
+    def decode(self, points: Tensor) -> "Prompts":
+        """Run the transformer on points [B, 2] in [0, 1] of the padded input, one prompt each.
+
+        The result's image tokens live in a buffer that the next call overwrites.
+        """
+        prompt = self.embed_points(points)
+        tokens = torch.cat([self.mask_tokens.expand(len(points), -1, -1), prompt], dim=1)
+        queries, keys = self._first_layer(tokens)
+        for i in range(1, len(self.to_image)):
+            queries, keys = self._later_layer(i, queries, keys, tokens)
+        found = self._look(self.final, queries + tokens, keys)
+        queries = self.decoder.transformer.norm_final_attn(queries + found)
+        return Prompts(self, queries, keys)
+
+    def _first_layer(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        layer, a, b = self.decoder.transformer.layers[0], self.to_image[0], self.to_token[0]
+        batch, count, _ = tokens.shape
+        queries = layer.norm1(layer.self_attn(q=tokens, k=tokens, v=tokens))
+        # [heads, B * T, d]: one product per head for all prompts, since they share the keys.
+        q = self._by_head(a.project(queries + tokens, a.q, a.q_bias) * a.scale)
+        weights = torch.softmax(torch.bmm(q, self.shared_k), dim=-1)
+        found = torch.bmm(weights, self.shared_v).float().unflatten(1, (batch, count)).transpose(0, 1)
+        queries = layer.norm2(queries + a.leave(found))
+        queries = layer.norm3(queries + layer.mlp(queries))
+
+        k = self._by_head(b.project(queries + tokens, b.k, b.k_bias) * b.scale)
+        scores = torch.bmm(k, self.shared_q).unflatten(1, (batch, count)).transpose(0, 1)
+        keys = self._buffer(batch).copy_(self.keys).baddbmm_(*self._answer(b, scores, queries))
+        return queries, _norm_(layer.norm4, keys)
+
+    def _later_layer(self, i: int, queries: Tensor, keys: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        layer, b = self.decoder.transformer.layers[i], self.to_token[i]
+        q = queries + tokens
+        queries = layer.norm1(queries + layer.self_attn(q=q, k=q, v=queries))
+        queries = layer.norm2(queries + self._look(self.to_image[i], queries + tokens, keys))
+        queries = layer.norm3(queries + layer.mlp(queries))
+
+        k = b.project(queries + tokens, b.k, b.k_bias) * b.scale
+        scores = self._scores(k, b.q, self.at[id(b)], keys).unflatten(1, (b.heads, -1))
+        return queries, _norm_(layer.norm4, keys.baddbmm_(*self._answer(b, scores, queries)))
+
+    def _look(self, a: _Projections, tokens: Tensor, keys: Tensor) -> Tensor:
+        """Tokens [B, T, C] attend to each prompt's own image tokens [B, N, C]."""
+        q = a.project(tokens, a.q, a.q_bias) * a.scale
+        weights = torch.softmax(self._scores(q, a.k, self.at[id(a)], keys), dim=-1)
+        mean = torch.bmm(weights, keys).float().unflatten(1, (a.heads, -1))
+        return a.leave(torch.einsum("bhtc,hdc->bhtd", mean, a.v) + a.v_bias[:, None])
+
+    def _answer(self, b: _Projections, scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The two factors [B, N, heads * T] and [B, heads * T, C] of what image tokens take from the prompt tokens."""
+        weights = torch.softmax(scores, dim=2).flatten(1, 2)
+        v = b.project(values, b.v, b.v_bias)
+        # Each head's weights sum to one, so the output bias can be shared out among the heads.
+        through = torch.einsum("bhtd,hdc->bhtc", v, b.out) + b.out_bias / b.heads
+        return weights.mT, through.flatten(1, 2).to(self.dtype)
+
+    def _scores(self, x: Tensor, weight: Tensor, position: Tensor, keys: Tensor) -> Tensor:
+        """Scores [B, heads * T, N] of projected tokens x [B, heads, T, d] with unprojected image tokens [B, N, C]."""
+        batch, _, count, _ = x.shape
+        placed = torch.bmm(self._by_head(x), position).unflatten(1, (batch, count)).transpose(0, 1).flatten(1, 2)
+        on_image = torch.einsum("bhtd,hdc->bhtc", x, weight).flatten(1, 2).to(self.dtype)
+        return placed.baddbmm_(on_image, keys.mT)
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        """[B, heads, T, d] to [heads, B * T, d]: one product per head for all prompts."""
+        return x.transpose(0, 1).flatten(1, 2).to(self.dtype)
+
+    def _buffer(self, batch: int) -> Tensor:
+        """Room for image tokens [B, N, C]: fresh pages would cost more than the arithmetic done on them."""
+        if len(self._work) < batch:
+            self._work = self.keys.new_empty(batch, *self.keys.shape)
+        return self._work[:batch]
+
+
+def _norm_(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """Layer norm in place; on a CPU in pieces that stay in its cache."""
+    weight, bias = norm.weight.to(x.dtype), norm.bias.to(x.dtype)
+    rows = x.flatten(0, -2)
+    for piece in rows.split(1024) if x.device.type == "cpu" else (rows,):
+        piece.copy_(F.layer_norm(piece, norm.normalized_shape, weight, bias, norm.eps))
+    return x
+
+
+class _Upscaling:
+    """`output_upscaling` on tokens: each 2x2 transposed convolution of stride 2 is a product, no pixels overlap."""
+
+    def __init__(self, upscaling: nn.Sequential, dtype: torch.dtype) -> None:
+        self.first, self.first_bias = self._as_product(upscaling[0], dtype)
+        self.second, self.second_bias = self._as_product(upscaling[3], dtype)
+        norm: Any = upscaling[1]
+        self.norm_weight, self.norm_bias, self.eps = norm.weight.to(dtype), norm.bias.to(dtype), norm.eps
+
+    @staticmethod
+    def _as_product(convolution: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Weight [C, 4 C'] and bias [4 C'], output pixels (0, 0), (0, 1), (1, 0), (1, 1) one after the other."""
+        weight = convolution.weight.permute(0, 2, 3, 1).flatten(1)
+        return weight.to(dtype).contiguous(), convolution.bias.repeat(4).to(dtype)
+
+    def __call__(self, keys: Tensor) -> Tensor:
+        """Image tokens [B, N, C] to [B, N, 4, 4, C / 8]: per token the 4 quarters, per quarter its 4 pixels."""
+        x = torch.addmm(self.first_bias, keys.flatten(0, 1), self.first).unflatten(1, (4, -1))
+        x = F.gelu(F.layer_norm(x, x.shape[-1:], self.norm_weight, self.norm_bias, self.eps))
+        x = F.gelu(torch.addmm(self.second_bias, x.flatten(0, 1), self.second))
+        return x.view(*keys.shape[:2], 4, 4, -1)
+
+
+def _to_map(x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """[B, K, N, 4, 4] in the order of `_Upscaling` to maps [B, K, 4 h, 4 w]."""
+    x = x.view(*x.shape[:2], *grid, 2, 2, 2, 2)
+    return x.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*x.shape[:2], 4 * grid[0], 4 * grid[1])
+
+
+class _HqFeatures:
+    """HQ-SAM's second mask feature: fixed part per image, and the convolutions on each prompt's upscaled embedding."""
+
+    def __init__(self, decoder: MaskDecoder, image: EncodedImage, dtype: torch.dtype) -> None:
+        if image.early is None:
+            raise ValueError("HQ-SAM's decoder needs its own image encoder, which returns early features")
+        early = image.early.permute(0, 3, 1, 2).float()
+        self.fixed = (decoder.embedding_encoder(image.embedding) + decoder.compress_vit_feat(early)).flatten(2)[0]
+        self.convolutions = decoder.embedding_maskfeature
+        self.dtype = dtype
+
+    def logits(self, upscaled: Tensor, hyper: Tensor) -> Tensor:
+        """Mask logits [B, H, W] from upscaled embeddings [B, C, H, W] and the HQ token's weights [B, C].
+
+        The last convolution is linear, so the token's weights go through it first: one output channel instead of C.
+        """
+        first, norm, activation, last = self.convolutions
+        x = F.conv2d(upscaled, first.weight.to(self.dtype), first.bias.to(self.dtype), padding=1)
+        x = activation(norm(x.float())).to(self.dtype)
+        kernels = torch.einsum("bo,oikl->bikl", hyper, last.weight).to(self.dtype)
+        maps = F.conv2d(x.flatten(0, 1)[None], kernels, padding=1, groups=len(kernels))[0]
+        constant = hyper @ last.bias
+        return maps.float() + (hyper @ self.fixed).view_as(maps) + constant[:, None, None]
+
+
+class Prompts:
+    """Decoded prompts: predicted IoUs at once, mask logits on demand.
+
+    predicted_iou: [B, masks per prompt] float32.
+    """
+
+    def __init__(self, decoder: ImageDecoder, tokens: Tensor, keys: Tensor) -> None:
+        self._decoder = decoder
+        self._tokens = tokens
+        self._keys = keys
+        iou = decoder.decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
+        self._best: Tensor | None = None
+        if decoder.hq:
+            iou, self._best = iou.max(dim=1, keepdim=True)
+        self.predicted_iou = iou
+
+    def mask_logits(self, prompts: Tensor) -> Tensor:
+        """Logits [P, masks per prompt, 4 h, 4 w] float32 of some of the prompts, given by their indices [P]."""
+        d = self._decoder
+        upscaled = d.upscaling(self._keys[prompts])
+        tokens = self._tokens[prompts]
+        heads = d.decoder.output_hypernetworks_mlps
+        # Output 0 is the single mask, which automatic generation does not use.
+        hyper = torch.stack([heads[i](tokens[:, 1 + i]) for i in range(1, len(heads))], dim=1)
+        if self._best is not None:
+            hyper = hyper.take_along_dim(self._best[prompts, :, None], dim=1)
+        maps = torch.bmm(upscaled.flatten(1, 3), hyper.mT.to(d.dtype)).unflatten(1, (-1, 4, 4)).permute(0, 4, 1, 2, 3)
+        maps = _to_map(maps, d.grid).float()
+        if d.fine is None:
+            return maps
+        fine = d.fine.logits(
+            _to_map(upscaled.permute(0, 4, 1, 2, 3), d.grid), d.decoder.hf_mlp(tokens[:, 1 + len(heads)])
+        )
+        return maps + fine[:, None]

@@ -1,0 +1,66 @@
+"""The output forms that users of segment-anything's amg.py know: a folder of PNG masks with a table, or a JSON list."""
+
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from regionflow import rle
+
+METADATA = (
+    "id",
+    "area",
+    "bbox_x0",
+    "bbox_y0",
+    "bbox_w",
+    "bbox_h",
+    "point_input_x",
+    "point_input_y",
+    "predicted_iou",
+    "stability_score",
+    "crop_box_x0",
+    "crop_box_y0",
+    "crop_box_w",
+    "crop_box_h",
+)
+AMG_KEYS = ("segmentation", "area", "bbox", "predicted_iou", "point_coords", "stability_score", "crop_box")
+
+
+def export_amg(annotations: Sequence[dict], target: Path, form: Literal["png", "json"]) -> None:
+    """Write an image's annotations as amg.py does; what was at `target` is replaced once the new output is whole.
+
+    Args:
+        annotations: as `generate` returns or a mask file holds them; superpixels and merged regions lack some keys and
+            leave those cells of the table empty.
+        target: a folder for "png" (`<i>.png`, 0 and 255, and metadata.csv), a file for "json" (amg.py's
+            --convert-to-rle list).
+        form: which of the two.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".part")
+    if form == "json":
+        records = [{key: a[key] for key in AMG_KEYS if key in a} for a in annotations]
+        partial.write_text(json.dumps(records), encoding="utf-8")
+        partial.replace(target)
+        return
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for i, annotation in enumerate(annotations):
+        Image.fromarray(rle.decode(annotation["segmentation"]).astype("uint8") * 255).save(partial / f"{i}.png")
+    with (partial / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(METADATA)
+        table.writerows(_row(i, annotation) for i, annotation in enumerate(annotations))
+    shutil.rmtree(target, ignore_errors=True)
+    partial.replace(target)
+
+
+def _row(i: int, annotation: dict) -> list:
+    point = (annotation.get("point_coords") or [["", ""]])[0]
+    scores = [annotation.get("predicted_iou", ""), annotation.get("stability_score", "")]
+    crop = annotation.get("crop_box") or [""] * 4
+    return [i, annotation["area"], *annotation["bbox"], *point, *scores, *crop]

@@ -1,0 +1,273 @@
+"""Automatic mask generation: a grid of points, one mask decoder pass over them, the good and distinct masks kept.
+
+The algorithm is segment-anything's `SamAutomaticMaskGenerator` (Kirillov et al. 2023), for SAM, MobileSAM and HQ-SAM
+alike; filters, their order and the order of records are the same. Where the time goes is not: see decoder.py (the
+transformer), masks.py (full-size masks) and docs/sam.md.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from segment_anything.modeling import Sam
+from segment_anything.utils.amg import build_all_layer_point_grids, generate_crop_boxes, is_box_near_crop_edge
+from torch import Tensor
+from torchvision.ops.boxes import batched_nms, box_area
+
+from regionflow import rle
+from regionflow.rle import Rle
+from regionflow.sam.cleanup import remove_small_parts, suppress_duplicates
+from regionflow.sam.decoder import ImageDecoder, Prompts
+from regionflow.sam.encoder import encode_image
+from regionflow.sam.masks import FullMask, FullSize, Thresholds
+from regionflow.sam.options import AmgOptions
+
+# A larger batch only streams more memory through a CPU's caches; a GPU wants as many prompts as fit.
+CPU_BATCH_BYTES = 16 << 20
+GPU_BATCH_FRACTION = 0.4
+
+
+@dataclass
+class Candidates:
+    """Masks that passed the filters: boxes [n, 4] are x0, y0, x1, y1 of inclusive pixels in the image."""
+
+    rles: list[Rle]
+    boxes: NDArray[np.int64]
+    predicted_iou: NDArray[np.float32]
+    stability: NDArray[np.float32]
+    points: NDArray[np.float64]
+    crops: NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> "Candidates":
+        """No masks at all."""
+        boxes, scores = np.empty((0, 4), np.int64), np.empty(0, np.float32)
+        return cls([], boxes, scores, scores, np.empty((0, 2)), boxes)
+
+    @classmethod
+    def join(cls, parts: "list[Candidates]") -> "Candidates":
+        """All parts one after the other."""
+        arrays = ("boxes", "predicted_iou", "stability", "points", "crops")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays}
+        return cls([r for part in parts for r in part.rles], **joined)
+
+    def take(self, index: NDArray[np.int64]) -> "Candidates":
+        """Those masks, in that order."""
+        return Candidates(
+            [self.rles[i] for i in index],
+            self.boxes[index],
+            self.predicted_iou[index],
+            self.stability[index],
+            self.points[index],
+            self.crops[index],
+        )
+
+
+def generate(
+    sam: Sam, image: NDArray[np.uint8], options: AmgOptions, *, points_per_batch: int | None = None
+) -> list[dict]:
+    """All masks of an image, in segment-anything's order.
+
+    Args:
+        sam: a SAM, MobileSAM or HQ-SAM in eval mode, on any device.
+        image: RGB uint8 [H, W, 3].
+        options: what decides the masks.
+        points_per_batch: prompts decoded at a time; None chooses by the memory at hand. Does not change the masks
+            beyond float rounding.
+
+    Returns:
+        Annotations with segmentation (RLE), area, bbox [x, y, width, height] (pycocotools' convention; segment-anything
+        reports width and height one less), predicted_iou, stability_score, point_coords [[x, y]], crop_box
+        [x, y, width, height]. Empty when no mask passes.
+
+    Raises:
+        ValueError: the image is not uint8 [H, W, 3] with pixels in it.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ValueError(f"mask generation needs an RGB uint8 image [H, W, 3], got {image.dtype} {list(image.shape)}")
+    with torch.inference_mode():
+        found = _all_crops(sam, image, options, points_per_batch)
+    if options.min_mask_region_area > 0 and found.rles:
+        thresh = max(options.box_nms_thresh, options.crop_nms_thresh)
+        found.rles, kept = remove_small_parts(found.rles, options.min_mask_region_area, thresh)
+        found = found.take(kept)
+    kept = suppress_duplicates(found.rles, options.mask_nms_thresh, options.containment_nms_thresh)
+    return _annotations(found.take(kept))
+
+
+def generate_many(
+    sam: Sam,
+    images: Iterable[NDArray[np.uint8]],
+    options: AmgOptions,
+    *,
+    points_per_batch: int | None = None,
+    workers: int = 2,
+) -> Iterator[list[dict]]:
+    """`generate` for many images, in their order; one image's RLE and the next one's reading overlap a GPU's work.
+
+    At most `workers` + 1 images are in memory. On a CPU one worker is best: the arithmetic already uses all threads.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        running: deque[Future[list[dict]]] = deque()
+        for image in images:
+            running.append(pool.submit(generate, sam, image, options, points_per_batch=points_per_batch))
+            if len(running) > workers:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def _all_crops(sam: Sam, image: NDArray[np.uint8], options: AmgOptions, batch: int | None) -> Candidates:
+    size = (image.shape[0], image.shape[1])
+    grids = _point_grids(options)
+    boxes, layers = generate_crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio)
+    parts = [
+        _one_crop(sam, image[y0:y1, x0:x1], Crop((x0, y0, x1, y1), size), grids[layer], (options, batch))
+        for (x0, y0, x1, y1), layer in zip(boxes, layers, strict=True)
+        if x0 < x1 and y0 < y1  # a strip thinner than the number of crops leaves some empty
+    ]
+    found = Candidates.join(parts)
+    if len(boxes) > 1 and found.rles:
+        scores = 1 / box_area(torch.from_numpy(found.crops))
+        found = found.take(_nms(found.boxes, scores, options.crop_nms_thresh))
+    return found
+
+
+def _point_grids(options: AmgOptions) -> list[NDArray[np.float64]]:
+    """Points [n, 2] in [0, 1] for each crop layer."""
+    if options.point_grids is not None:
+        return [np.array(grid, dtype=np.float64).reshape(-1, 2) for grid in options.point_grids]
+    return build_all_layer_point_grids(
+        options.points_per_side, options.crop_n_layers, options.crop_n_points_downscale_factor
+    )
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of an image: box x0, y0, x1, y1 and the height and width of the whole image."""
+
+    box: tuple[int, int, int, int]
+    image_size: tuple[int, int]
+
+
+def _one_crop(
+    sam: Sam, pixels: NDArray[np.uint8], crop: Crop, grid: NDArray[np.float64], run: tuple[AmgOptions, int | None]
+) -> Candidates:
+    """Masks of one crop that pass all filters, without duplicates; `run` holds options and points per batch."""
+    options, batch = run
+    bf16 = options.precision == "bf16"
+    encoded = encode_image(sam, pixels, bf16)
+    decoder = ImageDecoder(sam, encoded, torch.bfloat16 if bf16 else torch.float32)
+    model_size = sam.image_encoder.img_size
+    map_size = (4 * decoder.grid[0], 4 * decoder.grid[1])
+    full = FullSize(map_size, model_size, encoded.input_size, encoded.size, sam.device)
+    thresholds = Thresholds(sam.mask_threshold, options.stability_score_offset, options.stability_score_thresh)
+    points = grid * np.array([[pixels.shape[1], pixels.shape[0]]])
+    prompts = _to_model(points, encoded.size, model_size)
+    step = batch or _batch_size(decoder)
+    parts = [Candidates.none()]
+    start = 0
+    while start < len(points):
+        stop = start + step
+        try:
+            decoded = decoder.decode(torch.from_numpy(prompts[start:stop]).to(sam.device))
+            wanted = decoded.predicted_iou > options.pred_iou_thresh if options.pred_iou_thresh > 0 else _all(decoded)
+            masks = _full_masks(decoded, wanted, full, thresholds)
+        except torch.OutOfMemoryError:
+            if step == 1:
+                raise
+            step //= 2
+            continue
+        parts.append(_collect(masks, wanted, decoded.predicted_iou, points[start:stop], crop))
+        start = stop
+    found = Candidates.join(parts)
+    return found.take(_nms(found.boxes, torch.from_numpy(found.predicted_iou), options.box_nms_thresh))
+
+
+def _all(decoded: Prompts) -> Tensor:
+    return torch.ones_like(decoded.predicted_iou, dtype=torch.bool)
+
+
+def _to_model(points: NDArray[np.float64], size: tuple[int, int], long_side: int) -> NDArray[np.float32]:
+    """Points in pixels of an image to [0, 1] of the padded model input; half a pixel is added as for all prompts."""
+    height, width = size
+    scale = long_side / max(height, width)
+    resized = int(width * scale + 0.5), int(height * scale + 0.5)
+    scaled = points * np.array([resized[0] / width, resized[1] / height])
+    return ((scaled + 0.5) / long_side).astype(np.float32)
+
+
+def _batch_size(decoder: ImageDecoder) -> int:
+    """Prompts to decode at a time."""
+    per_prompt = decoder.keys.numel() * decoder.keys.element_size()
+    if decoder.keys.device.type == "cuda":
+        # Image tokens, their product before the norm, and the attention weights.
+        free, _ = torch.cuda.mem_get_info(decoder.keys.device)
+        return max(1, min(512, int(free * GPU_BATCH_FRACTION) // (4 * per_prompt)))
+    return min(64, max(1, CPU_BATCH_BYTES // (decoder.keys.numel() * 4)))
+
+
+def _collect(
+    masks: list[FullMask | None], wanted: Tensor, iou: Tensor, points: NDArray[np.float64], crop: Crop
+) -> Candidates:
+    """The stable masks that the crop's edge does not cut; `masks` belong to the true places of `wanted` [B, M]."""
+    x0, y0, x1, y1 = crop.box
+    prompt, mask = (index.cpu().numpy() for index in wanted.nonzero(as_tuple=True))
+    good = [(i, m) for i, m in enumerate(masks) if m is not None and not _cut_by_crop(m, crop)]
+    if not good:
+        return Candidates.none()
+    kept = [i for i, _ in good]
+    return Candidates(
+        rles=[m.encode((y1 - y0, x1 - x0), (x0, y0), crop.image_size) for _, m in good],
+        boxes=np.array([m.box for _, m in good]) + np.array([x0, y0, x0, y0]),
+        predicted_iou=iou.cpu().numpy()[prompt[kept], mask[kept]],
+        stability=np.array([m.stability for _, m in good], np.float32),
+        points=points[prompt[kept]] + np.array([[x0, y0]]),
+        crops=np.tile(np.array(crop.box), (len(good), 1)),
+    )
+
+
+def _full_masks(decoded: Prompts, wanted: Tensor, full: FullSize, thresholds: Thresholds) -> list[FullMask | None]:
+    """Full-size masks where `wanted` [B, masks per prompt] is true, row by row."""
+    prompts = wanted.any(1).nonzero()[:, 0]
+    if not len(prompts):
+        return []
+    found: list[FullMask | None] = []
+    for some in prompts.split(1 if full.device.type == "cpu" else 32):
+        logits = decoded.mask_logits(some)
+        found += full.masks(logits[wanted[some]], thresholds)
+    return found
+
+
+def _cut_by_crop(mask: FullMask, crop: Crop) -> bool:
+    """Whether the box ends within 20 pixels of the crop's edge where that is not the image's edge."""
+    height, width = crop.image_size
+    return bool(is_box_near_crop_edge(torch.tensor([mask.box]), list(crop.box), [0, 0, width, height])[0])
+
+
+def _nms(boxes: NDArray[np.int64], scores: Tensor, thresh: float) -> NDArray[np.int64]:
+    """Indices that survive non-maximum suppression of boxes, best first."""
+    xyxy = torch.from_numpy(boxes).float()
+    return batched_nms(xyxy, scores, torch.zeros(len(boxes)), iou_threshold=thresh).numpy()
+
+
+def _annotations(found: Candidates) -> list[dict]:
+    annotations = []
+    for i, segmentation in enumerate(found.rles):
+        x0, y0, x1, y1 = found.crops[i].tolist()
+        annotations.append(
+            {
+                "segmentation": segmentation,
+                "area": rle.area(segmentation),
+                "bbox": rle.bbox(segmentation),
+                "predicted_iou": float(found.predicted_iou[i]),
+                "stability_score": float(found.stability[i]),
+                "point_coords": [found.points[i].tolist()],
+                "crop_box": [x0, y0, x1 - x0, y1 - y0],
+            }
+        )
+    return annotations

@@ -1,0 +1,154 @@
+"""From low-resolution mask logits to stability scores, boxes and RLEs at full size.
+
+Segment-anything enlarges every mask twice with bilinear interpolation and then thresholds all pixels. Both steps
+together are one linear map per axis. Since interpolation never exceeds what it interpolates, only rows and columns
+around low-resolution samples above the lowest threshold can hold any mask pixel: only those are computed, in blocks
+that stay in the cache. Everything is transposed, [x, y], because RLE runs go down the columns.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regionflow import rle
+from regionflow.rle import Rle
+
+# Columns of one block on a CPU, and elements of full-size logits that exist at once on a GPU.
+CPU_COLUMNS = 256
+GPU_ELEMENTS = 1 << 26
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Mask threshold on logits, and the stability score's offset and threshold."""
+
+    mask: float
+    stability_offset: float
+    stability: float
+
+
+@dataclass(frozen=True)
+class FullMask:
+    """One mask of a crop at full size: vertical spans as flat column-major pixel ranges [start, stop) of the crop.
+
+    edges: start and stop of each span in turn, int64 [2 n]; box: x0, y0, x1, y1, inclusive pixels, zeros if empty.
+    """
+
+    edges: NDArray[np.int64]
+    box: tuple[int, int, int, int]
+    stability: float
+
+    def encode(self, crop_size: tuple[int, int], origin: tuple[int, int], size: tuple[int, int]) -> Rle:
+        """RLE in the image (height, width); `origin` is the crop's left and top."""
+        (crop_height, _), (left, top), (height, width) = crop_size, origin, size
+        edges = self.edges
+        if (crop_height, left, top) != (height, 0, 0):
+            columns, rows = np.divmod(edges, crop_height)
+            # A span's stop may be the head of the next column; it belongs to the foot of its own.
+            columns[1::2], rows[1::2] = (edges[1::2] - 1) // crop_height, (edges[1::2] - 1) % crop_height + 1
+            edges = (columns + left) * height + rows + top
+        joined = np.flatnonzero(edges[1:-1:2] == edges[2::2])
+        edges = np.delete(edges, np.concatenate([2 * joined + 1, 2 * joined + 2]))
+        counts = np.diff(edges, prepend=0, append=height * width)
+        return rle.from_runs(counts[:-1] if counts[-1] == 0 else counts, height, width)
+
+
+class FullSize:
+    """Enlarges the mask logits [n, h, w] of one crop to full size and thresholds them."""
+
+    def __init__(
+        self,
+        map_size: tuple[int, int],
+        model_size: int,
+        input_size: tuple[int, int],
+        size: tuple[int, int],
+        device: torch.device,
+    ) -> None:
+        self.size = size
+        self.device = device
+        self.rows = _Axis(map_size[0], model_size, input_size[0], size[0], device)
+        self.columns = _Axis(map_size[1], model_size, input_size[1], size[1], device)
+
+    def masks(self, logits: Tensor, thresholds: Thresholds) -> list[FullMask | None]:
+        """Full-size masks of logits [n, h, w]; None for those below the stability threshold."""
+        step = 1 if self.device.type == "cpu" else max(1, GPU_ELEMENTS // (self.size[0] * self.size[1]))
+        return [mask for chunk in logits.split(step) for mask in self._chunk(chunk, thresholds)]
+
+    def _chunk(self, logits: Tensor, thresholds: Thresholds) -> list[FullMask | None]:
+        low, high = thresholds.mask - thresholds.stability_offset, thresholds.mask + thresholds.stability_offset
+        active = (logits > low).any(0)
+        top, bottom = self.rows.reach(active.any(1))
+        left, right = self.columns.reach(active.any(0))
+        pixels = np.zeros((len(logits), right - left, bottom - top + 1), dtype=bool)
+        above_low, above_high = np.zeros(len(logits), dtype=np.int64), np.zeros(len(logits), dtype=np.int64)
+        samples, weights = self.rows.weights_of(top, bottom)
+        tall = logits.mT[:, :, samples] @ weights.T
+        step = CPU_COLUMNS if self.device.type == "cpu" else max(right - left, 1)
+        for start in range(left, right, step):
+            stop = min(start + step, right)
+            samples, weights = self.columns.weights_of(start, stop)
+            block = weights @ tall[:, samples]
+            above_low += _count(block, low)
+            above_high += _count(block, high)
+            pixels[:, start - left : stop - left, :-1] = (block > thresholds.mask).cpu().numpy()
+        # A mask with no pixel above the low threshold has no score; segment-anything's NaN fails any threshold.
+        scores = np.divide(
+            above_high, above_low, out=np.zeros(len(logits), np.float32), where=above_low > 0, dtype=np.float32
+        )
+        stable = scores >= thresholds.stability if thresholds.stability > 0 else np.ones(len(logits), dtype=bool)
+        return [
+            self._spans(mask, left, top, float(score)) if keep else None
+            for mask, score, keep in zip(pixels, scores, stable, strict=True)
+        ]
+
+    def _spans(self, pixels: NDArray[np.bool_], left: int, top: int, score: float) -> FullMask:
+        """Spans of a mask [x, y + 1] whose first pixel is (left, top); the last row is False and ends every span."""
+        flat = pixels.ravel()
+        edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+        if flat.size and flat[0]:
+            edges = np.concatenate([[0], edges])
+        if not len(edges):
+            return FullMask(edges, (0, 0, 0, 0), score)
+        columns, rows = np.divmod(edges, pixels.shape[1])
+        last = int(rows[1::2].max()) + top - 1
+        box = (int(columns[0]) + left, int(rows[0::2].min()) + top, int(columns[-1]) + left, last)
+        return FullMask((columns + left) * self.size[0] + rows + top, box, score)
+
+
+class _Axis:
+    """Bilinear interpolation along one axis: map to model input, cut the padding off, to full size."""
+
+    def __init__(self, length: int, model_size: int, input_length: int, full_length: int, device: torch.device) -> None:
+        one_hot = torch.eye(length)[None]
+        once = F.interpolate(one_hot, model_size, mode="linear", align_corners=False)[..., :input_length]
+        weights = F.interpolate(once, full_length, mode="linear", align_corners=False)[0].T.contiguous()
+        used = weights.numpy() != 0
+        self.weights = weights.to(device)
+        # Samples that a full-size position reads, and full-size positions that read a sample: both [first, last).
+        self.reads = used.argmax(1), used.shape[1] - used[:, ::-1].argmax(1)
+        self.read_by = used.argmax(0), np.where(used.any(0), used.shape[0] - used[::-1].argmax(0), 0)
+
+    def reach(self, active: Tensor) -> tuple[int, int]:
+        """Full-size positions [first, last) that read any of the active samples, a bool per sample."""
+        samples = np.flatnonzero(active.cpu().numpy() & (self.read_by[1] > 0))
+        if not len(samples):
+            return 0, 0
+        return int(self.read_by[0][samples].min()), int(self.read_by[1][samples].max())
+
+    def weights_of(self, first: int, last: int) -> tuple[slice, Tensor]:
+        """The samples that full-size positions first to last read, and their weights [last - first, samples]."""
+        if first == last:
+            return slice(0, 0), self.weights[:0, :0]
+        samples = slice(int(self.reads[0][first]), int(self.reads[1][last - 1]))
+        return samples, self.weights[first:last, samples]
+
+
+def _count(x: Tensor, level: float) -> NDArray[np.int64]:
+    """Number of elements above a level, per mask."""
+    if x.device.type == "cpu":
+        return np.array([np.count_nonzero(mask > level) for mask in x.numpy()])
+    return (x > level).flatten(1).sum(1).cpu().numpy()

@@ -1,0 +1,179 @@
+"""Exact mode against segment-anything's and segment-anything-hq's mask generators with the same weights."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from numpy.typing import NDArray
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from torch import nn
+
+from helpers.small_sam import LOW_THRESHOLDS, save_random_tiny_vit, save_random_vit_b, save_small_sam
+from regionflow import rle
+from regionflow.sam.build import build_sam
+from regionflow.sam.generator import generate
+from regionflow.sam.options import AmgOptions
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.fixture(scope="module")
+def small(folder: Path) -> nn.Module:
+    return build_sam("auto", save_small_sam(folder / "small.pth", seed=3))
+
+
+@pytest.fixture(scope="module")
+def small_hq(folder: Path) -> nn.Module:
+    return build_sam("auto", save_small_sam(folder / "small_hq.pth", seed=1, hq=True))
+
+
+def reference_generator(sam: nn.Module) -> tuple[type, type]:
+    """Mask generator and predictor classes that go with a model."""
+    if not hasattr(sam.mask_decoder, "hf_token"):
+        return SamAutomaticMaskGenerator, SamPredictor
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import segment_anything_hq
+    return segment_anything_hq.SamAutomaticMaskGenerator, segment_anything_hq.SamPredictor
+
+
+def compare(sam: nn.Module, image: NDArray[np.uint8], min_masks: int = 1, **options) -> tuple[int, int]:
+    """Assert equal records in equal order; return the number of masks, and of those whose RLEs are equal strings."""
+    options = LOW_THRESHOLDS | options
+    generator, predictor = reference_generator(sam)
+    expected = generator(sam, output_mode="coco_rle", **options).generate(image)
+    found = generate(sam, image, AmgOptions(**options))
+    assert len(found) == len(expected) >= min_masks
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours["point_coords"] == theirs["point_coords"]
+        assert ours["crop_box"] == theirs["crop_box"]
+        assert ours["predicted_iou"] == pytest.approx(theirs["predicted_iou"], abs=1e-4)
+        # A ratio of pixel counts: in a small mask the one pixel that rounding may move counts more than 1e-4.
+        assert ours["stability_score"] == pytest.approx(
+            theirs["stability_score"], abs=max(1e-4, 2 / max(ours["area"], 1))
+        )
+        if ours["segmentation"] == theirs["segmentation"]:
+            x, y, width, height = ours["bbox"]
+            assert [x, y, max(width - 1, 0), max(height - 1, 0)] == theirs["bbox"]
+            assert ours["area"] == theirs["area"]
+        elif not options.get("min_mask_region_area"):
+            assert_differs_at_threshold_only(predictor(sam), image, ours, theirs)
+    equal = sum(a["segmentation"] == b["segmentation"] for a, b in zip(found, expected, strict=True))
+    return len(found), equal
+
+
+def assert_differs_at_threshold_only(predictor, image: NDArray[np.uint8], ours: dict, theirs: dict) -> None:
+    """All pixels in which two masks differ have a logit within 1e-3 of the threshold in the reference's own output."""
+    x, y, width, height = ours["crop_box"]
+    crop = image[y : y + height, x : x + width]
+    predictor.set_image(crop)
+    point = np.array(ours["point_coords"]) - [x, y]
+    logits, _, _ = predictor.predict(point, np.ones(1), multimask_output=True, return_logits=True)
+    masks = [rle.decode(a["segmentation"])[y : y + height, x : x + width] for a in (ours, theirs)]
+    best = min(logits, key=lambda m: np.count_nonzero((m > 0) != masks[1]))
+    assert np.abs(best[masks[0] != masks[1]]).max() < 1e-3
+
+
+IMAGES = {
+    "portrait": skimage.data.astronaut()[:400, :300],
+    "landscape": skimage.data.coffee()[:300, :450],
+    "square": skimage.data.cat()[:256, :256],
+    "tiny": skimage.data.astronaut()[100:117, 200:223],
+    "one pixel high": skimage.data.coffee()[200:201, :400],
+}
+
+
+def test_same_records_as_segment_anything(small: nn.Module) -> None:
+    cases = [
+        ("portrait", {}),
+        ("landscape", {}),
+        ("square", {"min_mask_region_area": 100}),
+        ("tiny", {}),
+        ("one pixel high", {"stability_score_thresh": 0.0}),
+        ("portrait", {"crop_n_layers": 1, "min_mask_region_area": 100}),
+        ("landscape", {"crop_n_layers": 1, "crop_overlap_ratio": 0.25, "crop_nms_thresh": 0.9}),
+        ("square", {"crop_n_layers": 2, "crop_n_points_downscale_factor": 2}),
+        ("landscape", {"points_per_side": None, "point_grids": [[(0.5, 0.5), (0.2, 0.7)]], "pred_iou_thresh": 0.0}),
+        ("portrait", {"stability_score_offset": 0.5, "box_nms_thresh": 0.95, "points_per_side": 16}),
+    ]
+    counts = np.array([compare(small, IMAGES[name], **options) for name, options in cases])
+    masks, equal = counts.sum(0)
+    assert masks >= 100
+    assert equal >= 0.99 * masks, f"{equal} of {masks} RLEs are equal"
+
+
+def test_same_records_as_hq_sam(small_hq: nn.Module) -> None:
+    cases = [
+        ("portrait", {}),
+        ("landscape", {}),
+        ("square", {"crop_n_layers": 1}),
+        ("tiny", {"min_mask_region_area": 20}),
+        ("landscape", {"points_per_side": 24}),
+    ]
+    counts = np.array([compare(small_hq, IMAGES[name], **options) for name, options in cases])
+    masks, equal = counts.sum(0)
+    assert masks >= 30
+    assert equal >= 0.95 * masks, f"{equal} of {masks} RLEs are equal"
+
+
+@pytest.mark.parametrize("hq", [False, True], ids=["mobile_sam", "hq_vit_tiny"])
+def test_same_records_at_full_size(folder: Path, hq: bool) -> None:
+    name = "hq_vit_tiny" if hq else "mobile_sam"
+    sam = build_sam(name, save_random_tiny_vit(folder / f"{name}.pth", hq=hq))
+    masks, equal = compare(sam, IMAGES["landscape"], points_per_side=4, stability_score_thresh=0.2, pred_iou_thresh=0.3)
+    assert equal >= masks - 1
+
+
+@pytest.mark.slow
+def test_same_records_with_vit_b(folder: Path) -> None:
+    sam = build_sam("vit_b", save_random_vit_b(folder / "vit_b.pth"))
+    masks, equal = compare(sam, IMAGES["landscape"], points_per_side=6)
+    assert equal >= masks - 1
+
+
+def test_zero_masks_with_crop_layers_where_segment_anything_fails(small: nn.Module) -> None:
+    options = LOW_THRESHOLDS | {"crop_n_layers": 1, "pred_iou_thresh": 10.0, "points_per_side": 4}
+    with pytest.raises(IndexError):
+        SamAutomaticMaskGenerator(small, **options).generate(IMAGES["square"])
+    assert generate(small, IMAGES["square"], AmgOptions(**options)) == []
+
+
+def test_defaults_are_those_of_segment_anything() -> None:
+    import inspect
+
+    theirs = {k: p.default for k, p in inspect.signature(SamAutomaticMaskGenerator).parameters.items()}
+    ours = AmgOptions().model_dump()
+    run_only = {"model", "points_per_batch", "output_mode"}
+    assert {k: ours[k] for k in theirs if k not in run_only} == {k: v for k, v in theirs.items() if k not in run_only}
+
+
+def test_bf16_masks_agree(small: nn.Module) -> None:
+    exact = generate(small, IMAGES["landscape"], AmgOptions(**LOW_THRESHOLDS))
+    bf16 = generate(small, IMAGES["landscape"], AmgOptions(**LOW_THRESHOLDS, precision="bf16"))
+    best = [max(iou(a, b) for b in bf16) for a in exact]
+    assert np.mean(best) > 0.9
+
+
+def iou(a: dict, b: dict) -> float:
+    first, second = rle.decode(a["segmentation"]), rle.decode(b["segmentation"])
+    return (first & second).sum() / (first | second).sum()
+
+
+def test_annotations_are_json(small: nn.Module) -> None:
+    found = generate(small, IMAGES["square"], AmgOptions(**LOW_THRESHOLDS | {"stability_score_thresh": 0.0}))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found

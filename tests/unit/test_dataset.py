@@ -1,0 +1,156 @@
+"""regionflow.load over a small tree of results, and the examples that use it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import regionflow
+from regionflow import pooled, records, rle
+from regionflow.dataset import ResultsError
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+IMAGES = {"dog": 3, "sub/cat": 4, "empty": 0, **{f"more{i}": 5 for i in range(8)}}
+HEIGHT, WIDTH = 20, 30
+
+
+def make_results(root: Path, extractor: str = "daisy_lab", kind: str = "sam_slic") -> np.ndarray:
+    """Write region, pooled and label files as the workflow does; returns the features."""
+    rng = np.random.default_rng(0)
+    files, everything = {}, []
+    for image, count in IMAGES.items():
+        masks = [rng.random((HEIGHT, WIDTH)) < 0.3 for _ in range(count + 1)]
+        info = records.ImageInfo(image, f"{image}.jpg", HEIGHT, WIDTH)
+        region_file = root / "regions" / kind / f"{image}.json"
+        region_file.parent.mkdir(parents=True, exist_ok=True)
+        found = [records.annotation(rle.encode(mask), "sam") for mask in masks]
+        records.write(region_file, info, found, records.Generator("test", {}))
+        kept = records.read(region_file).annotations[1:]  # the first was dropped by pooling
+        cluster = rng.integers(0, 2, count)
+        features = (rng.normal(size=(count, 6)) + 4 * np.eye(6)[cluster]).astype(np.float32)
+        everything.append(features)
+        files[image] = root / "pooled" / extractor / kind / f"{image}.h5"
+        files[image].parent.mkdir(parents=True, exist_ok=True)
+        pooled.write(files[image], features, kept, ["pooled"] * count, provenance={})
+        labels = [
+            {"region_id": a["region_id"], "cluster": int(c), "distance": 0.5}
+            for a, c in zip(kept, cluster, strict=True)
+        ]
+        if labels:
+            labels[0].update(cluster=-1, distance=None)
+        label_file = root / "labels" / extractor / kind / f"{image}.json"
+        label_file.parent.mkdir(parents=True, exist_ok=True)
+        label_file.write_text(json.dumps({"image_id": image, "regions": labels}))
+    pooled.write_set(root / "pooled" / extractor / f"{kind}.h5", files, {})
+    return np.concatenate(everything)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    return tmp_path / "results", make_results(tmp_path / "results")
+
+
+def test_arrays_agree_with_the_files(results: Any) -> None:
+    root, features = results
+    regions = regionflow.load(root)
+    assert len(regions) == sum(IMAGES.values())
+    assert np.array_equal(regions.features[:], features)
+    assert regions.image_ids == list(IMAGES)
+    assert regions.image[:7].tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert regions.region[:4].tolist() == [1, 2, 3, 1]
+    assert regions.region_id[3] == "sub/cat_region_1"
+    assert regions.rows("sub/cat").tolist() == [3, 4, 5, 6]
+    assert regions.rows("empty").tolist() == []
+    assert set(regions.cluster) == {-1, 0, 1}
+    assert np.array_equal(np.isnan(regions.distance), regions.cluster < 0)
+
+
+def test_masks_are_the_pooled_regions(results: Any) -> None:
+    regions = regionflow.load(results[0])
+    for row in (0, 4, len(regions) - 1):
+        mask = regions.mask(row)
+        assert mask.shape == (HEIGHT, WIDTH)
+        assert mask.sum() == regions.area[row]
+        assert rle.bbox(rle.encode(mask)) == regions.bbox[row].tolist()
+
+
+def test_mask_of_a_region_file_made_anew_is_refused(results: Any) -> None:
+    root, _ = results
+    region_file = root / "regions/sam_slic/dog.json"
+    made = records.read(region_file)
+    records.write(region_file, made.image, made.annotations[::-1], made.generator)
+    regions = regionflow.load(root)
+    with pytest.raises(ResultsError, match="region 1 is not the one that was pooled"):
+        regions.mask(0)
+
+
+def test_table_has_a_record_per_region(results: Any) -> None:
+    regions = regionflow.load(results[0])
+    table = regions.table()
+    assert table["image_id"][3] == "sub/cat"
+    assert table["region_id"].tolist() == regions.region_id
+    assert table["width"].tolist() == regions.bbox[:, 2].tolist()
+    assert table["cluster"].tolist() == regions.cluster.tolist()
+
+
+def test_blocks_are_all_features(results: Any) -> None:
+    root, features = results
+    regions = regionflow.load(root)
+    blocks = list(regions.blocks(7))
+    assert [rows.stop - rows.start for rows, _ in blocks] == [7, 7, 7, 7, 7, 7, 5]
+    assert np.array_equal(np.concatenate([block for _, block in blocks]), features)
+
+
+def test_a_set_that_is_not_there_or_not_clear(results: Any, tmp_path: Path) -> None:
+    root, _ = results
+    with pytest.raises(ResultsError, match=r"no such set of regions.*there are: none"):
+        regionflow.load(tmp_path / "nowhere")
+    with pytest.raises(ResultsError, match=r"no such set.*extractor='daisy_lab' regions='sam_slic'"):
+        regionflow.load(root, extractor="dinov2")
+    make_results(root, extractor="dinov2_vits14")
+    with pytest.raises(ResultsError, match=r"several sets.*dinov2_vits14"):
+        regionflow.load(root)
+    assert regionflow.load(root, extractor="dinov2_vits14").extractor == "dinov2_vits14"
+
+
+def test_files_that_have_gone_or_changed_are_told(results: Any) -> None:
+    root, _ = results
+    label = root / "labels/daisy_lab/sam_slic/dog.json"
+    label.write_text(label.read_text().replace("_region_2", "_region_9"))
+    with pytest.raises(ResultsError, match="'dog' are of different regions"):
+        _ = regionflow.load(root).cluster
+    label.unlink()
+    with pytest.raises(ResultsError, match=r"dog\.json is not there"):
+        _ = regionflow.load(root).cluster
+    (root / "pooled/daisy_lab/sam_slic/sub/cat.h5").unlink()
+    with pytest.raises(ResultsError, match="'sub/cat' have gone"):
+        _ = regionflow.load(root).area
+    with pytest.raises(ResultsError, match="'sub/cat' have gone"):
+        list(regionflow.load(root).blocks())
+
+
+def run_example(name: str, *arguments: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_nearest_regions_example(results: Any) -> None:
+    root, features = results
+    lines = run_example("nearest_regions.py", "dog", "2", "--results", str(root), "-k", "4").splitlines()
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    order = np.argsort(-(unit @ unit[1]))[1:5]
+    regions = regionflow.load(root)
+    assert [line.split()[-1] for line in lines[1:]] == [regions.region_id[row] for row in order]
+
+
+def test_train_linear_example(results: Any) -> None:
+    root, _ = results
+    output = run_example("train_linear.py", "--results", str(root), "--epochs", "30")
+    numbers = [float(number) for number in re.findall(r"\d\.\d{3}", output)]
+    accuracy, accuracy_by_area, chance, _ = numbers
+    assert min(accuracy, accuracy_by_area) > 0.9 > chance

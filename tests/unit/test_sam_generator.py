@@ -1,0 +1,108 @@
+"""The generator's own promises; that its masks are segment-anything's is in tests/reference/test_amg.py."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from torch import nn
+
+from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
+from regionflow import rle
+from regionflow.sam import decoder
+from regionflow.sam.build import build_sam
+from regionflow.sam.generator import generate, generate_many
+from regionflow.sam.options import AmgOptions
+
+IMAGE = skimage.data.astronaut()[:200, :260]
+
+
+@pytest.fixture(scope="module")
+def sam(tmp_path_factory: pytest.TempPathFactory) -> nn.Module:
+    return build_sam("auto", save_small_sam(tmp_path_factory.mktemp("weights") / "small.pth", seed=3))
+
+
+def low(**options: object) -> AmgOptions:
+    return AmgOptions(**LOW_THRESHOLDS | options)
+
+
+def test_batch_size_does_not_change_the_masks(sam: nn.Module) -> None:
+    expected = generate(sam, IMAGE, low())
+    for batch in (1, 5, 144):
+        found = generate(sam, IMAGE, low(), points_per_batch=batch)
+        assert [a["point_coords"] for a in found] == [a["point_coords"] for a in expected]
+        for a, b in zip(found, expected, strict=True):
+            assert a["predicted_iou"] == pytest.approx(b["predicted_iou"], abs=1e-5)
+            assert (rle.decode(a["segmentation"]) != rle.decode(b["segmentation"])).sum() <= 5
+
+
+def test_twice_the_same(sam: nn.Module) -> None:
+    assert generate(sam, IMAGE, low()) == generate(sam, IMAGE, low())
+
+
+def test_full_resolution_only_for_masks_above_predicted_iou(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    upscaled = []
+    original = decoder.Prompts.mask_logits
+
+    def spy(self: decoder.Prompts, prompts: torch.Tensor) -> torch.Tensor:
+        upscaled.append(len(prompts))
+        return original(self, prompts)
+
+    monkeypatch.setattr(decoder.Prompts, "mask_logits", spy)
+    generate(sam, IMAGE, low(pred_iou_thresh=0.95))
+    assert 0 < sum(upscaled) < 0.5 * 12 * 12
+    upscaled.clear()
+    assert generate(sam, IMAGE, low(pred_iou_thresh=10.0)) == []
+    assert upscaled == []
+
+
+def test_out_of_memory_halves_the_batch(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    original = decoder.ImageDecoder.decode
+
+    def little_memory(self: decoder.ImageDecoder, points: torch.Tensor) -> decoder.Prompts:
+        tried.append(len(points))
+        if len(points) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(self, points)
+
+    expected = generate(sam, IMAGE, low(), points_per_batch=16)
+    monkeypatch.setattr(decoder.ImageDecoder, "decode", little_memory)
+    assert generate(sam, IMAGE, low(), points_per_batch=64) == expected
+    assert tried[:3] == [64, 32, 16]
+
+
+def test_many_images_in_order(sam: nn.Module) -> None:
+    images = [IMAGE, IMAGE[::-1], IMAGE[:, ::-1], IMAGE[:60, :60]]
+    options = low(points_per_side=4)
+    found = list(generate_many(sam, (np.ascontiguousarray(i) for i in images), options))
+    assert found == [generate(sam, np.ascontiguousarray(i), options) for i in images]
+
+
+def test_strip_with_crops_where_segment_anything_fails(sam: nn.Module) -> None:
+    """Crops of a one-pixel-high image are empty; a very long strip rounds to no pixel at the model's size."""
+    generate(sam, IMAGE[:1, :], low(crop_n_layers=2, points_per_side=4))
+    found = generate(sam, np.tile(IMAGE[:1, :, :], (1, 6, 1)), low(points_per_side=4, stability_score_thresh=0.0))
+    assert all(a["segmentation"]["size"] == [1, 1560] for a in found)
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (0, 10, 3)])
+def test_wrong_images(sam: nn.Module, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="RGB uint8 image"):
+        generate(sam, np.zeros(shape, np.uint8), low())
+    with pytest.raises(ValueError, match="float64"):
+        generate(sam, np.zeros((10, 10, 3)), low())
+
+
+def test_extra_suppression_only_removes(sam: nn.Module) -> None:
+    plain = generate(sam, IMAGE, low())
+    fewer = generate(sam, IMAGE, low(mask_nms_thresh=0.5))
+    assert len(fewer) < len(plain)
+    assert all(a in plain for a in fewer)
+
+
+def test_weights_file_is_deterministic(tmp_path: Path) -> None:
+    first, second = (save_small_sam(tmp_path / name, seed=5) for name in ("a.pth", "b.pth"))
+    a, b = torch.load(first, weights_only=True), torch.load(second, weights_only=True)
+    assert all(torch.equal(a[key], b[key]) for key in a)

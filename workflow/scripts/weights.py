@@ -1,0 +1,13 @@
+"""Rule weights: a published checkpoint from its address to weights/."""
+
+from regionflow.job import Job
+from regionflow.sam.download import download
+from regionflow.weights import PUBLISHED
+
+
+def run(job: Job) -> None:
+    checkpoint = PUBLISHED[job.names["weights"]]
+    # A name that stays the same from try to try, so that the next one finds what this one leaves.
+    stable = job.outputs["weights"].with_name(f"{checkpoint.file_name}.download")
+    print(f"{checkpoint.url}: sha256 {download(checkpoint.url, stable, checkpoint.sha256)}")
+    stable.replace(job.outputs["weights"])
