@@ -111,14 +111,14 @@ def fit(
 def predict(features: Features, centres: Features) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Nearest centre [R] and Euclidean distance to it [R]; -1 and NaN for rows with NaN or infinite values.
 
-    Raises ValueError if features and centres have different numbers of channels.
+    Raises UserError if features and centres have different numbers of channels.
     """
     cluster = np.full(len(features), -1, dtype=np.int64)
     distance = np.full(len(features), np.nan)
     good = np.isfinite(features).all(axis=1)
     if good.any():
         if features.shape[1] != centres.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f"region features have {features.shape[1]} channels, the cluster centres {centres.shape[1]}: "
                 "clusters.model was fitted to another extractor"
             )
@@ -251,23 +251,23 @@ def write(path: Path, clusters: Clusters, provenance: Mapping[str, object]) -> N
 def read(path: Path) -> Clusters:
     """A stored fit.
 
-    Raises ValueError, naming the file, if it is none.
+    Raises UserError, naming the file, if it is none.
     """
     try:
         with h5py.File(path) as file:
             attrs = {name: file.attrs[name].item() for name in Clusters.__annotations__ if name in file.attrs}
             return Clusters(file["centroids"][:], file["sizes"][:], **attrs)
     except (OSError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a file of fitted clusters ({error})") from error
+        raise UserError(f"{path}: not a file of fitted clusters ({error})") from error
 
 
 def read_centres(path: Path) -> Features:
     """The centres [k, C] of a stored fit, or of any HDF5 file that has them as `centroids`.
 
-    Raises ValueError, naming the file, if it has none.
+    Raises UserError, naming the file, if it has none.
     """
     try:
         with h5py.File(path) as file:
             return file["centroids"][:].astype(np.float32)
     except (OSError, KeyError) as error:
-        raise ValueError(f"{path}: not a file of fitted clusters ({error})") from error
+        raise UserError(f"{path}: not a file of fitted clusters ({error})") from error
