@@ -23,10 +23,9 @@ from threadpoolctl import threadpool_limits
 from regionflow.config.types import ClustersOptions
 from regionflow.errors import UserError
 from regionflow.options import canonical_json
+from regionflow.pooled import BLOCK_ROWS, SetColumn
 
 Features = NDArray[np.float32]
-# Rows read at once; large enough that the per-image files under a block are few per row, small beside the models.
-BLOCK_ROWS = 16384
 # The silhouette takes time and memory by the square of its rows.
 SILHOUETTE_ROWS = 2000
 
@@ -62,7 +61,7 @@ class Clusters:
 class Rows:
     """The rows of region features [N, C] that a fit sees: those chosen, of finite values; read in blocks."""
 
-    def __init__(self, features: h5py.Dataset | Features, chosen: NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, features: SetColumn | Features, chosen: NDArray[np.bool_] | None = None) -> None:
         self.features = features
         self.chosen = np.ones(len(features), bool) if chosen is None else chosen
         self.starts = np.arange(0, len(features), BLOCK_ROWS)
@@ -83,9 +82,7 @@ class Rows:
         return np.empty((0, self.features.shape[1]), np.float32)
 
 
-def fit(
-    features: h5py.Dataset | Features, options: ClustersOptions, chosen: NDArray[np.bool_] | None = None
-) -> Clusters:
+def fit(features: SetColumn | Features, options: ClustersOptions, chosen: NDArray[np.bool_] | None = None) -> Clusters:
     """Fit `options.first_k` clusters to features [N, C], or to the `chosen` [N] of them.
 
     Rows with NaN or infinite values are left out and counted. Raises TooFewRegions with both numbers if there are
