@@ -12,6 +12,7 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 include: "rules/jobs.smk"
 include: "rules/weights.smk"
 include: "rules/images.smk"

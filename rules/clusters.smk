@@ -1,26 +1,5 @@
 """Region features to automatic labels."""
 
-from regionflow.stages import model_path
-
-
-def centres(wildcards):
-    """The fitted centres, or those that the configuration freezes: their content is in the options of rule labels."""
-    path = model_path(CONFIG, wildcards)
-    if path is None:
-        return f"results/clusters/{wildcards.extractor}/{wildcards.regions}/centroids.h5"
-    if not path.is_file():
-        raise WorkflowError(f"clusters.model: {path} is not there; put the file there or remove the key")
-    return ancient(str(path))
-
-
-def fits(wildcards):
-    """One file of fitted clusters per number of clusters in the configuration."""
-    folder = f"results/clusters/{wildcards.extractor}/{wildcards.regions}"
-    return [
-        f"{folder}/centroids.h5",
-        *(f"{folder}/k{k}.h5" for k in CONFIG.clusters.all_k[1:]),
-    ]
-
 
 rule clusters:
     """k-means over the region features of the whole set."""

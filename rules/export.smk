@@ -5,17 +5,6 @@ localrules:
     export,
 
 
-def exported(wildcards):
-    """What `snakemake export` makes."""
-    files = []
-    for variant in variants():
-        files.append(f"results/coco/{variant}.json")
-        files.append(f"results/region_tables/{variant}.csv")
-        files.append(f"results/colour_maps/{variant}/classes.csv")
-        files += per_image(f"results/colour_maps/{variant}/{{image}}.png")
-    return files
-
-
 rule export:
     """Every form for every variant under targets."""
     input:

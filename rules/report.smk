@@ -11,24 +11,6 @@ rule report:
         lambda wildcards: [f"results/report/{v}/report.html" for v in variants()],
 
 
-def page_tables(wildcards):
-    """The tables that the page is made of; the comparison is one only where several k are fitted."""
-    tables = {
-        "table": "results/images.tsv",
-        "pooled": f"results/pooled/{wildcards.extractor}/{wildcards.regions}.h5",
-        "centroids": centres(wildcards),
-    }
-    if len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None:
-        tables["comparison"] = f"results/clusters/{wildcards.extractor}/{wildcards.regions}/comparison.tsv"
-    return tables
-
-
-def superpixel_maps(wildcards):
-    """The label maps of the superpixels that fill a kind of region, if any do."""
-    name = declared("regions", wildcards).superpixels
-    return None if name is None else f"results/superpixels/{name}/{{image}}.png"
-
-
 rule page:
     """Everything about one variant on one HTML page, for a browser without network."""
     input:

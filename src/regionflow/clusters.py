@@ -23,10 +23,9 @@ from threadpoolctl import threadpool_limits
 from regionflow.config.types import ClustersOptions
 from regionflow.errors import UserError
 from regionflow.options import canonical_json
+from regionflow.pooled import BLOCK_ROWS, SetColumn
 
 Features = NDArray[np.float32]
-# Rows read at once; large enough that the per-image files under a block are few per row, small beside the models.
-BLOCK_ROWS = 16384
 # The silhouette takes time and memory by the square of its rows.
 SILHOUETTE_ROWS = 2000
 
@@ -62,7 +61,7 @@ class Clusters:
 class Rows:
     """The rows of region features [N, C] that a fit sees: those chosen, of finite values; read in blocks."""
 
-    def __init__(self, features: h5py.Dataset | Features, chosen: NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, features: SetColumn | Features, chosen: NDArray[np.bool_] | None = None) -> None:
         self.features = features
         self.chosen = np.ones(len(features), bool) if chosen is None else chosen
         self.starts = np.arange(0, len(features), BLOCK_ROWS)
@@ -83,9 +82,7 @@ class Rows:
         return np.empty((0, self.features.shape[1]), np.float32)
 
 
-def fit(
-    features: h5py.Dataset | Features, options: ClustersOptions, chosen: NDArray[np.bool_] | None = None
-) -> Clusters:
+def fit(features: SetColumn | Features, options: ClustersOptions, chosen: NDArray[np.bool_] | None = None) -> Clusters:
     """Fit `options.first_k` clusters to features [N, C], or to the `chosen` [N] of them.
 
     Rows with NaN or infinite values are left out and counted. Raises TooFewRegions with both numbers if there are
@@ -111,14 +108,14 @@ def fit(
 def predict(features: Features, centres: Features) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Nearest centre [R] and Euclidean distance to it [R]; -1 and NaN for rows with NaN or infinite values.
 
-    Raises ValueError if features and centres have different numbers of channels.
+    Raises UserError if features and centres have different numbers of channels.
     """
     cluster = np.full(len(features), -1, dtype=np.int64)
     distance = np.full(len(features), np.nan)
     good = np.isfinite(features).all(axis=1)
     if good.any():
         if features.shape[1] != centres.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f"region features have {features.shape[1]} channels, the cluster centres {centres.shape[1]}: "
                 "clusters.model was fitted to another extractor"
             )
@@ -251,23 +248,23 @@ def write(path: Path, clusters: Clusters, provenance: Mapping[str, object]) -> N
 def read(path: Path) -> Clusters:
     """A stored fit.
 
-    Raises ValueError, naming the file, if it is none.
+    Raises UserError, naming the file, if it is none.
     """
     try:
         with h5py.File(path) as file:
             attrs = {name: file.attrs[name].item() for name in Clusters.__annotations__ if name in file.attrs}
             return Clusters(file["centroids"][:], file["sizes"][:], **attrs)
     except (OSError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a file of fitted clusters ({error})") from error
+        raise UserError(f"{path}: not a file of fitted clusters ({error})") from error
 
 
 def read_centres(path: Path) -> Features:
     """The centres [k, C] of a stored fit, or of any HDF5 file that has them as `centroids`.
 
-    Raises ValueError, naming the file, if it has none.
+    Raises UserError, naming the file, if it has none.
     """
     try:
         with h5py.File(path) as file:
             return file["centroids"][:].astype(np.float32)
     except (OSError, KeyError) as error:
-        raise ValueError(f"{path}: not a file of fitted clusters ({error})") from error
+        raise UserError(f"{path}: not a file of fitted clusters ({error})") from error

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regionflow import __version__, records
+from regionflow.errors import UserError
 from regionflow.image_table import ImageRow
 from regionflow.options import canonical_json
 from regionflow.paint import palette
@@ -40,14 +41,14 @@ class Labels:
 def read_labels(path: Path) -> Labels:
     """Read one image's label file.
 
-    Raises ValueError, naming the file, if it is damaged.
+    Raises UserError, naming the file, if it is damaged.
     """
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         rows = {row["region_id"]: (row["cluster"], row["distance"]) for row in table["regions"]}
         return Labels({r: c for r, (c, _) in rows.items()}, {r: d for r, (_, d) in rows.items()}, table["covered"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a label file ({error}); delete it to have it made again") from error
+        raise UserError(f"{path}: not a label file ({error}); delete it to have it made again") from error
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from regionflow.discover import ImageEntry
+from regionflow.errors import UserError
 from regionflow.images import UnreadableImage, read
 
 TRAIN = "train"
@@ -69,7 +70,7 @@ def read_table(path: Path) -> list[ImageRow]:
 def fit_images(rows: Iterable[ImageRow], splits: list[str] | None = None) -> set[str]:
     """Ids of the images of some splits; by default of the split train, or of all images if there is no such split.
 
-    Raises ValueError for a split without images.
+    Raises UserError for a split without images.
     """
     ids: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -77,6 +78,6 @@ def fit_images(rows: Iterable[ImageRow], splits: list[str] | None = None) -> set
     unknown = sorted(set(splits or ()) - set(ids))
     if unknown:
         known = ", ".join(sorted(ids)).lstrip(", ") or "none"
-        raise ValueError(f"clusters.fit_splits: no image has the split {', '.join(unknown)} (the set has: {known})")
+        raise UserError(f"clusters.fit_splits: no image has the split {', '.join(unknown)} (the set has: {known})")
     wanted = splits or ([TRAIN] if TRAIN in ids else list(ids))
     return set().union(*(ids[split] for split in wanted))

@@ -18,6 +18,8 @@ from regionflow.errors import UserError
 from regionflow.options import canonical_json
 from regionflow.records import Annotation
 
+# Rows read at once; large enough that the per-image files under a block are few per row, small beside the models.
+BLOCK_ROWS = 16384
 # Views of the set file and their trailing shape and type; features have their own.
 COLUMNS = {"area": ((), np.int64), "bbox": ((4,), np.int64), "region": ((), np.int64)}
 
@@ -105,6 +107,36 @@ def write_set(path: Path, files: Mapping[str, Path], provenance: Mapping[str, ob
         file["image"] = np.repeat(np.arange(len(rows), dtype=np.int64), [n for n, _ in rows.values()])
         file.create_dataset("image_ids", data=list(rows), dtype=h5py.string_dtype())
         file.attrs["provenance"] = canonical_json(provenance)
+
+
+class SetColumn:
+    """A dataset [N, ...] of a set file, read slice by slice.
+
+    The file is opened for each slice: an open virtual dataset keeps every per-image file that it has read open, with
+    the memory of each, so that a walk over a large set would hold all of them.
+    """
+
+    def __init__(self, path: Path, name: str = "features") -> None:
+        self._path, self._name = path, name
+        with h5py.File(path) as file:
+            self.shape: tuple[int, ...] = file[name].shape
+            self.dtype: np.dtype = file[name].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> NDArray:
+        with h5py.File(self._path) as file:
+            return file[self._name][rows]
+
+    def take(self, rows: NDArray[np.integer]) -> NDArray:
+        """Some rows, given in ascending order."""
+        parts = [np.empty((0, *self.shape[1:]), self.dtype)]
+        for start in range(0, len(self), BLOCK_ROWS):
+            inside = rows[(rows >= start) & (rows < start + BLOCK_ROWS)]
+            if len(inside):
+                parts.append(self[start : start + BLOCK_ROWS][inside - start])
+        return np.concatenate(parts)
 
 
 def rows_of(file: h5py.File, images: Collection[str]) -> NDArray[np.bool_]:

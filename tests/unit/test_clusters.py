@@ -12,6 +12,7 @@ from regionflow import clusters
 from regionflow.clusters import TooFewRegions
 from regionflow.config.types import ClustersOptions
 from regionflow.image_table import ImageRow, fit_images
+from regionflow.pooled import SetColumn
 
 
 def blobs(n=400, k=5, channels=6, seed=0):
@@ -49,11 +50,11 @@ def test_reading_in_blocks_from_a_file_gives_the_same_centres(tmp_path, monkeypa
     features, _ = blobs(n=500)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["features"] = features
+    stored = SetColumn(tmp_path / "x.h5")
     monkeypatch.setattr(clusters, "BLOCK_ROWS", 96)
     options = ClustersOptions(k=5, batch_size=50)
     in_memory = clusters.fit(features, options)
-    with h5py.File(tmp_path / "x.h5") as file:
-        from_file = clusters.fit(file["features"], options)
+    from_file = clusters.fit(stored, options)
     assert (in_memory.centres == from_file.centres).all()
     assert sorted(in_memory.sizes.tolist()) == sorted(clusters.fit(features, options).sizes.tolist())
 

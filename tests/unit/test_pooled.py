@@ -75,3 +75,15 @@ def test_damaged_and_mixed_files_are_named(tmp_path):
 def test_rows_must_match(tmp_path):
     with pytest.raises(ValueError, match="3 feature rows, 2 regions"):
         pooled.write(tmp_path / "x.h5", np.zeros((3, 2), np.float32), annotations(2), ["ok"] * 2, provenance={})
+
+
+def test_rows_taken_block_by_block_are_those_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(pooled, "BLOCK_ROWS", 4)
+    features = np.arange(33, dtype=np.float32).reshape(11, 3)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["features"] = features
+    column = pooled.SetColumn(tmp_path / "x.h5")
+    rows = np.array([0, 3, 4, 9, 10])
+    assert (column.take(rows) == features[rows]).all()
+    assert column.take(rows[:0]).shape == (0, 3)
+    assert (column[2:7] == features[2:7]).all()

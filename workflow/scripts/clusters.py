@@ -12,7 +12,8 @@ def run(job: Job) -> None:
     options = ClustersOptions.model_validate(job.options["clusters"])
     chosen = image_table.fit_images(image_table.read_table(job.input("table")), options.fit_splits)
     with h5py.File(job.input("pooled")) as file:
-        fitted = clusters.fit(file["features"], options, pooled.rows_of(file, chosen))
+        rows = pooled.rows_of(file, chosen)
+    fitted = clusters.fit(pooled.SetColumn(job.input("pooled")), options, rows)
     print(
         f"{fitted.regions} regions of {len(chosen)} images, {options.k} clusters, {fitted.epochs} epochs, "
         f"inertia {fitted.inertia:.6g}, silhouette {fitted.silhouette:.3f}, {int((fitted.sizes == 0).sum())} empty, "

@@ -26,8 +26,7 @@ def run(job: Job) -> None:
     shown = {readable[i] for i in survey.spread(job.options["page_images"], len(readable))}
     galleries = [survey.gallery(found.candidates[c], shown, job.options["page_crops"]) for c in range(len(centres))]
     images, crops = _pictures(job, rows, shown, galleries)
-    with h5py.File(job.input("pooled")) as file:
-        points = features_map.features_map(file, centres, job.options["page_regions"])
+    points = features_map.features_map(job.input("pooled"), centres, job.options["page_regions"])
     data = {
         "summary": _summary(job, rows, found),
         "images": {

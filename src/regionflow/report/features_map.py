@@ -1,27 +1,28 @@
 """A 2-D map of region features: near in the map is near in the space in which the clusters were found."""
 
+from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from regionflow.clusters import Features, predict
+from regionflow.pooled import SetColumn
 
 # t-SNE of so many principal components is that of all, in less time.
 COMPONENTS = 50
 
 
-def features_map(file: h5py.File, centres: Features, count: int, seed: int = 0) -> dict[str, list[Any]]:
-    """t-SNE of a seeded sample of at most `count` regions of an open set file, started from the principal components.
+def features_map(path: Path, centres: Features, count: int, seed: int = 0) -> dict[str, list[Any]]:
+    """t-SNE of a seeded sample of at most `count` regions of a set file, started from the principal components.
 
     Returns a column each for x and y (0 to 1), cluster, image (its row in the file), region and area.
     """
-    total = len(file["features"])
-    rows = np.sort(np.random.default_rng(seed).permutation(total)[:count])
-    features = file["features"][rows] if len(rows) else np.empty((0, 1), np.float32)
+    every = SetColumn(path)
+    rows = np.sort(np.random.default_rng(seed).permutation(len(every))[:count])
+    features = every.take(rows)
     good = np.isfinite(features).all(axis=1)
     rows, features = rows[good], features[good]
     if len(rows) < 4:
@@ -38,7 +39,5 @@ def features_map(file: h5py.File, centres: Features, count: int, seed: int = 0) 
         "x": place[:, 0].round(4).astype(float).tolist(),
         "y": place[:, 1].round(4).astype(float).tolist(),
         "cluster": cluster.tolist(),
-        "image": file["image"][:][rows].tolist(),
-        "region": file["region"][rows].tolist(),
-        "area": file["area"][rows].tolist(),
+        **{name: SetColumn(path, name).take(rows).tolist() for name in ("image", "region", "area")},
     }
