@@ -91,7 +91,7 @@ STAGES: dict[str, Stage] = {
     "coco": Stage(1, lambda c, n: {}),
     "region_table": Stage(1, lambda c, n: {}),
     "colour_map": Stage(1, lambda c, n: {}),
-    "classes": Stage(1, lambda c, n: {}),
+    "classes": Stage(1, _labels),
     "problems": Stage(1, lambda c, n: {}),
 }
 

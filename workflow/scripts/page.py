@@ -1,127 +1,17 @@
 """Rule page: everything of one variant to one HTML page."""
 
-import csv
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import h5py
-import numpy as np
-
-from regionflow import clusters, exports, image_table, paint, records
-from regionflow.exports import Labels
-from regionflow.image_table import ImageRow
-from regionflow.images import read
 from regionflow.job import Job
-from regionflow.report import features_map, page, pictures, survey
-from regionflow.stage_io import for_image, read_png
+from regionflow.report.build import Limits, Sources, build
 
 
 def run(job: Job) -> None:
-    rows = image_table.read_table(job.input("table"))
-    centres = clusters.read_centres(job.input("centroids"))
-    found = survey.survey(rows, lambda row: _labels(job, row), len(centres))
-    readable = [number for number, row in enumerate(rows) if row.status == "ok"]
-    shown = {readable[i] for i in survey.spread(job.options["page_images"], len(readable))}
-    galleries = [survey.gallery(found.candidates[c], shown, job.options["page_crops"]) for c in range(len(centres))]
-    images, crops = _pictures(job, rows, shown, galleries)
-    points = features_map.features_map(job.input("pooled"), centres, job.options["page_regions"])
-    data = {
-        "summary": _summary(job, rows, found),
-        "images": {
-            "id": [row.id for row in rows],
-            "split": [row.split for row in rows],
-            "height": [row.height for row in rows],
-            "width": [row.width for row in rows],
-            "regions": found.regions,
-            "regions_covered": [round(share, 4) for share in found.regions_covered],
-            "shown": sorted(shown),
-        },
-        "clusters": [
-            {
-                "size": size,
-                "colour": colour,
-                "crops": [crops[c, i] for i in range(len(galleries[c])) if (c, i) in crops],
-            }
-            for c, (size, colour) in enumerate(
-                zip(found.sizes.tolist(), paint.palette(len(centres)).tolist(), strict=True)
-            )
-        ],
-        "palette": paint.palette(42).tolist(),
-        "map": points,
-        "problems": [{"image": r.id, "path": r.path, "reason": r.reason} for r in rows if r.status != "ok"],
-        "parameters": list(_parameters(job, [rows[i] for i in readable])),
-        "comparison": _comparison(job),
-        "versions": page.versions(),
-        "timings": page.timings(job.input("logs")),
-    }
-    page.write(job.outputs["page"], f"{job.names['extractor']} / {job.names['regions']}", data, images)
-
-
-def _labels(job: Job, row: ImageRow) -> Labels:
-    return exports.read_labels(for_image(job.input("labels"), row.id))
-
-
-def _pictures(
-    job: Job, rows: list[ImageRow], shown: set[int], galleries: list[list[survey.Candidate]]
-) -> tuple[list[tuple[int, dict]], dict[tuple[int, int], dict[str, Any]]]:
-    """What is embedded of the images shown, and the crops by (cluster, place); each photo is read once."""
-    wanted: dict[int, dict[str, tuple[int, int]]] = {number: {} for number in shown}
-    for cluster, chosen in enumerate(galleries):
-        for place, candidate in enumerate(chosen):
-            wanted.setdefault(candidate.image, {})[candidate.region_id] = (cluster, place)
-    images, crops = [], {}
-    for number in sorted(wanted):
-        row = rows[number]
-        image = read(Path(row.path), job.options["max_megapixels"])
-        regions = records.read(for_image(job.input("regions"), row.id))
-        labels = _labels(job, row)
-        for key, crop in pictures.crops_of(image, regions, wanted[number]).items():
-            candidate = galleries[key[0]][key[1]]
-            far = key[1] >= len(galleries[key[0]]) - job.options["page_crops"] // 4
-            crops[key] = {**crop, "image": number, "distance": candidate.distance, "far": far}
-        if number in shown:
-            superpixels = None
-            if "superpixels" in job.inputs:
-                superpixels = read_png(for_image(job.input("superpixels"), row.id))
-            images.append((number, pictures.image_data(image, regions, labels, superpixels, job.options["page_side"])))
-    return images, crops
-
-
-def _summary(job: Job, rows: list[ImageRow], found: survey.Survey) -> dict[str, Any]:
-    pixels = np.array([row.height * row.width for row in rows], dtype=float)
-    names = [row.split for row in rows]
-    with h5py.File(job.input("centroids")) as file:
-        silhouette = float(file.attrs.get("silhouette", np.nan))
-    return {
-        "images": len(rows),
-        "unreadable": sum(row.status != "ok" for row in rows),
-        "splits": {name: names.count(name) for name in sorted(set(names))},
-        "regions": sum(found.regions),
-        "masks_covered": float(pixels @ found.masks_covered / max(1.0, pixels.sum())),
-        "regions_covered": float(pixels @ found.regions_covered / max(1.0, pixels.sum())),
-        "empty": int((found.sizes == 0).sum()),
-        "silhouette": None if np.isnan(silhouette) else silhouette,
-    }
-
-
-def _parameters(job: Job, rows: list[ImageRow]) -> Iterator[tuple[str, Any]]:
-    """What made the files, as they say themselves: those of the first image, and those of the set."""
-    if rows:
-        regions = records.read(for_image(job.input("regions"), rows[0].id)).generator
-        yield from ((source["name"], source["params"]) for source in regions.params.get("sources", {}).values())
-        yield "regions", {key: value for key, value in regions.params.items() if key != "sources"}
-        for stage in ("features", "pooled_images"):
-            with h5py.File(for_image(job.input(stage), rows[0].id)) as file:
-                yield stage.removesuffix("_images"), json.loads(file.attrs["provenance"])
-    with h5py.File(job.input("centroids")) as file:
-        if "provenance" in file.attrs:
-            yield "clusters", json.loads(file.attrs["provenance"])["options"]
-
-
-def _comparison(job: Job) -> list[dict[str, str]]:
-    if "comparison" not in job.inputs:
-        return []
-    with job.input("comparison").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    options = job.options
+    limits = Limits(
+        options["page_images"],
+        options["page_side"],
+        options["page_crops"],
+        options["page_regions"],
+        options["max_megapixels"],
+    )
+    title = f"{job.names['extractor']} / {job.names['regions']}"
+    build(job.outputs["page"], title, Sources(**{name: job.input(name) for name in job.inputs}), limits)

@@ -1,0 +1,148 @@
+"""Gather what the page shows from the files of one variant."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from regionflow import clusters, exports, image_table, paint, records
+from regionflow.image_table import ImageRow
+from regionflow.images import read
+from regionflow.report import features_map, page, pictures, survey
+from regionflow.stage_io import for_image, read_png
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of one variant; those of single images are patterns with {image}."""
+
+    table: Path
+    pooled: Path
+    centroids: Path
+    labels: Path
+    regions: Path
+    features: Path
+    pooled_images: Path
+    logs: Path
+    superpixels: Path | None = None
+    comparison: Path | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much the page shows: see `report` in the configuration."""
+
+    images: int
+    side: int
+    crops: int
+    regions: int
+    max_megapixels: float
+
+
+def build(path: Path, title: str, sources: Sources, limits: Limits) -> None:
+    """Write the page of one variant."""
+    rows = image_table.read_table(sources.table)
+    centres = clusters.read_centres(sources.centroids)
+    found = survey.survey(rows, lambda row: exports.read_labels(for_image(sources.labels, row.id)), len(centres))
+    readable = [number for number, row in enumerate(rows) if row.status == "ok"]
+    shown = {readable[i] for i in survey.spread(limits.images, len(readable))}
+    galleries = [survey.gallery(found.candidates[c], shown, limits.crops) for c in range(len(centres))]
+    images, crops = _pictures(sources, limits, rows, shown, galleries)
+    points = features_map.features_map(sources.pooled, centres, limits.regions)
+    data = {
+        "summary": _summary(sources, rows, found),
+        "images": {
+            "id": [row.id for row in rows],
+            "split": [row.split for row in rows],
+            "height": [row.height for row in rows],
+            "width": [row.width for row in rows],
+            "regions": found.regions,
+            "regions_covered": [round(share, 4) for share in found.regions_covered],
+            "shown": sorted(shown),
+        },
+        "clusters": [
+            {
+                "size": size,
+                "colour": colour,
+                "crops": [crops[c, i] for i in range(len(galleries[c])) if (c, i) in crops],
+            }
+            for c, (size, colour) in enumerate(
+                zip(found.sizes.tolist(), paint.palette(len(centres)).tolist(), strict=True)
+            )
+        ],
+        "palette": paint.palette(42).tolist(),
+        "map": points,
+        "problems": [{"image": r.id, "path": r.path, "reason": r.reason} for r in rows if r.status != "ok"],
+        "parameters": list(_parameters(sources, [rows[i] for i in readable])),
+        "comparison": _comparison(sources.comparison),
+        "versions": page.versions(),
+        "timings": page.timings(sources.logs),
+    }
+    page.write(path, title, data, images)
+
+
+def _pictures(
+    sources: Sources, limits: Limits, rows: list[ImageRow], shown: set[int], galleries: list[list[survey.Candidate]]
+) -> tuple[list[tuple[int, dict]], dict[tuple[int, int], dict[str, Any]]]:
+    """What is embedded of the images shown, and the crops by (cluster, place); each photo is read once."""
+    wanted: dict[int, dict[str, tuple[int, int]]] = {number: {} for number in shown}
+    for cluster, chosen in enumerate(galleries):
+        for place, candidate in enumerate(chosen):
+            wanted.setdefault(candidate.image, {})[candidate.region_id] = (cluster, place)
+    images, crops = [], {}
+    for number in sorted(wanted):
+        row = rows[number]
+        image = read(Path(row.path), limits.max_megapixels)
+        regions = records.read(for_image(sources.regions, row.id))
+        labels = exports.read_labels(for_image(sources.labels, row.id))
+        for key, crop in pictures.crops_of(image, regions, wanted[number]).items():
+            candidate = galleries[key[0]][key[1]]
+            far = key[1] >= limits.crops - limits.crops // 4
+            crops[key] = {**crop, "image": number, "distance": candidate.distance, "far": far}
+        if number in shown:
+            superpixels = read_png(for_image(sources.superpixels, row.id)) if sources.superpixels else None
+            images.append((number, pictures.image_data(image, regions, labels, superpixels, limits.side)))
+    return images, crops
+
+
+def _summary(sources: Sources, rows: list[ImageRow], found: survey.Survey) -> dict[str, Any]:
+    pixels = np.array([row.height * row.width for row in rows], dtype=float)
+    names = [row.split for row in rows]
+    with h5py.File(sources.centroids) as file:
+        silhouette = float(file.attrs.get("silhouette", np.nan))
+    return {
+        "images": len(rows),
+        "unreadable": sum(row.status != "ok" for row in rows),
+        "splits": {name: names.count(name) for name in sorted(set(names))},
+        "regions": sum(found.regions),
+        "masks_covered": float(pixels @ found.masks_covered / max(1.0, pixels.sum())),
+        "regions_covered": float(pixels @ found.regions_covered / max(1.0, pixels.sum())),
+        "empty": int((found.sizes == 0).sum()),
+        "silhouette": None if np.isnan(silhouette) else silhouette,
+    }
+
+
+def _parameters(sources: Sources, rows: list[ImageRow]) -> Iterator[tuple[str, Any]]:
+    """What made the files, as they say themselves: those of the first image, and those of the set."""
+    if rows:
+        regions = records.read(for_image(sources.regions, rows[0].id)).generator
+        yield from ((source["name"], source["params"]) for source in regions.params.get("sources", {}).values())
+        yield "regions", {key: value for key, value in regions.params.items() if key != "sources"}
+        for stage, pattern in (("features", sources.features), ("pooled", sources.pooled_images)):
+            with h5py.File(for_image(pattern, rows[0].id)) as file:
+                yield stage, json.loads(file.attrs["provenance"])
+    with h5py.File(sources.centroids) as file:
+        if "provenance" in file.attrs:
+            yield "clusters", json.loads(file.attrs["provenance"])["options"]
+
+
+def _comparison(path: Path | None) -> list[dict[str, str]]:
+    if path is None:
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
