@@ -5,7 +5,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pandas  # noqa: F401 - Snakemake imports it late; with the plugins it is most of the time of a dry run
 from snakemake.cli import get_argument_parser, main
 from snakemake.executors.touch import Executor
 
