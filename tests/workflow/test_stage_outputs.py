@@ -37,7 +37,8 @@ CONFIG = {
     "targets": {"extractors": ["daisy_lab", "vit"]},
     "clusters": {"k": [3, 2]},
 }
-TARGETS = ["all", "export", "results/masks/graph/a.json"]
+TARGETS = ["all", "export", "results/masks/graph/a.json", "results/report/daisy_lab/sam_slic/report.html"]
+NEEDS_A_NETWORK = {"weights"}  # what it writes is the file that was asked for
 # What a file says about how it was made, and what differs from machine to machine in the last bits.
 LEFT_OUT = {"generator", "provenance", "counts", "library_version", "params", "weights_sha256"}
 
@@ -53,6 +54,9 @@ def summary(path: Path) -> Any:
         with path.open() as file:
             rows = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
         return [[number(cell) for cell in row] for row in rows if not row[0].startswith("#")]
+    if path.suffix == ".html":
+        text = path.read_text()
+        return [len(text), text.count("<")]
     return plain(json.loads(path.read_text()))
 
 
@@ -119,10 +123,10 @@ def written(tmp_path_factory) -> dict[str, dict[str, Any]]:
 
 
 def test_every_stage_is_on_record(written) -> None:
-    assert set(written) == set(STAGES) == set(json.loads(RECORD.read_text()))
+    assert set(written) == STAGES.keys() - NEEDS_A_NETWORK == set(json.loads(RECORD.read_text()))
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", sorted(STAGES.keys() - NEEDS_A_NETWORK))
 def test_output_is_that_on_record_for_this_version(written, name: str) -> None:
     recorded, now = json.loads(RECORD.read_text())[name], written[name]
     same = alike(recorded["outputs"], now["outputs"])
