@@ -108,7 +108,7 @@ def test_same_records_as_segment_anything(small: nn.Module) -> None:
         ("portrait", {"crop_n_layers": 1, "min_mask_region_area": 100}),
         ("landscape", {"crop_n_layers": 1, "crop_overlap_ratio": 0.25, "crop_nms_thresh": 0.9}),
         ("square", {"crop_n_layers": 2, "crop_n_points_downscale_factor": 2}),
-        ("landscape", {"points_per_side": None, "point_grids": [[(0.5, 0.5), (0.2, 0.7)]], "pred_iou_thresh": 0.0}),
+        ("landscape", {"points_per_side": None, "point_grids": [[[0.5, 0.5], [0.2, 0.7]]], "pred_iou_thresh": 0.0}),
         ("portrait", {"stability_score_offset": 0.5, "box_nms_thresh": 0.95, "points_per_side": 16}),
     ]
     counts = np.array([compare(small, IMAGES[name], **options) for name, options in cases])

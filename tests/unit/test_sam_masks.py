@@ -169,8 +169,8 @@ def test_export_as_json(tmp_path: Path) -> None:
         {"min_mask_region_area": -1},
         {"crop_overlap_ratio": 1.5},
         {"min_mask_region_area": "100"},
-        {"points_per_side": 8, "point_grids": [[(0.5, 0.5)]]},
-        {"points_per_side": None, "point_grids": [[(0.5, 0.5)]], "crop_n_layers": 1},
+        {"points_per_side": 8, "point_grids": [[[0.5, 0.5]]]},
+        {"points_per_side": None, "point_grids": [[[0.5, 0.5]]], "crop_n_layers": 1},
         {"points_per_side": 3, "crop_n_layers": 2, "crop_n_points_downscale_factor": 2},
     ],
 )
