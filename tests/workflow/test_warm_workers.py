@@ -48,11 +48,16 @@ def assert_over(workflow: FakeWorkflow) -> None:
 
 def test_eight_slots_on_four_cards_are_never_shared_over_200_jobs(fake) -> None:
     workflow = fake(cards="0,1,2,3")
-    run = workflow.run("--cores", "8", "--resources", "gpu=8", "--config", "images=200")
-    assert run.returncode == 0, run.stderr  # a stage that meets another one in its slot raises
+    hold = workflow.directory / "hold"  # until all slots work at once, however busy the machine is
+    hold.touch()
+    process = workflow.start("--cores", "8", "--resources", "gpu=8", "--config", "images=200", "hold=hold")
+    wait_for(lambda: len(list(workflow.directory.glob("holding-*"))) == 8)
+    hold.unlink()
+    console = workflow.directory / "console.txt"
+    assert process.wait(300) == 0, console.read_text()  # a stage that meets another one in its slot raises
     assert_complete(workflow, 200)
     assert workflow.loads() == [(f"gpu-{slot}", str(slot % 4)) for slot in range(8)]
-    assert run.stderr.count("regionflow: 8 GPU slots on cards 0, 1, 2, 3; 8 CPU slots") == 1
+    assert console.read_text().count("regionflow: 8 GPU slots on cards 0, 1, 2, 3; 8 CPU slots") == 1
     assert_over(workflow)
 
 

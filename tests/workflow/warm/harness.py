@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import termios
@@ -22,6 +23,13 @@ def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
     while not what():
         assert time.monotonic() < deadline, f"still waiting after {seconds} s"
         time.sleep(0.02)
+
+
+def _in_terminal() -> None:
+    """In the child: take the terminal, and listen to its signals even where the test run (nohup, &) ignores them."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class FakeWorkflow:
@@ -81,7 +89,7 @@ class FakeWorkflow:
             stdout=screen,
             stderr=screen,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - tests have one thread
+            preexec_fn=_in_terminal,  # noqa: PLW1509 - tests have one thread
         )
         os.close(screen)
         return process, keyboard
