@@ -95,13 +95,18 @@ def variants():
     return [f"{extractor}/{regions}" for regions in CONFIG.targets.regions for extractor in CONFIG.targets.extractors]
 
 
+def several_fits():
+    """Whether there are fits of several k to compare."""
+    return len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None
+
+
 def targets(wildcards):
     """What a plain `snakemake` makes."""
     files = ["results/images.tsv", "results/problems.tsv"]
     for variant in variants():
         files.append(f"results/pooled/{variant}.h5")
         files.append(f"results/report/{variant}/contact_sheet.jpg")
-        if len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None:
+        if several_fits():
             files.append(f"results/clusters/{variant}/comparison.tsv")
         files += per_image(f"results/labels/{variant}/{{image}}.png")
         files += per_image(f"results/report/{variant}/overlays/{{image}}.jpg")

@@ -40,7 +40,7 @@ def page_tables(wildcards):
         "pooled": f"results/pooled/{wildcards.extractor}/{wildcards.regions}.h5",
         "centroids": centres(wildcards),
     }
-    if len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None:
+    if several_fits():
         tables["comparison"] = f"results/clusters/{wildcards.extractor}/{wildcards.regions}/comparison.tsv"
     return tables
 

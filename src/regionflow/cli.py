@@ -15,7 +15,7 @@ from regionflow.config.types import Config, ImagesOptions
 from regionflow.discover import ImageEntry, find_images
 from regionflow.errors import UserError
 from regionflow.job import Job, ModelCache
-from regionflow.warm.stage import load_adapter
+from regionflow.warm.stage import load_adapter, temporary_name
 
 # Stages of a single image: the wildcard that names their variant, its group and default, and their outputs.
 STAGES = {
@@ -55,7 +55,7 @@ def run(stage: str, images: dict[str, ImageEntry], out: Path, config: Config, va
     adapter = load_adapter(_scripts(), stage)
     for image, entry in track(images.items(), description=stage, disable=not sys.stderr.isatty()):
         final = {name: out / f"{image}{suffix}" for name, suffix in suffixes.items()}
-        drafts = {name: path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}") for name, path in final.items()}
+        drafts = {name: temporary_name(path, str(os.getpid())) for name, path in final.items()}
         next(iter(final.values())).parent.mkdir(parents=True, exist_ok=True)
         job = Job(
             stage,

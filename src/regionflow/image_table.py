@@ -1,7 +1,6 @@
 """results/images.tsv: every image of the set with its size and hash, or the reason why it cannot be read."""
 
 import csv
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from regionflow.discover import ImageEntry
 from regionflow.errors import UserError
+from regionflow.hashing import sha256_of
 from regionflow.images import UnreadableImage, read
 
 TRAIN = "train"
@@ -45,10 +45,7 @@ def _look(image: str, entry: ImageEntry, max_megapixels: float) -> ImageRow:
     except UnreadableImage as error:
         height = width = 0
         status, reason = "unreadable", str(error)
-    digest = ""
-    if entry.path.is_file():
-        with entry.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(entry.path) if entry.path.is_file() else ""
     return ImageRow(image, str(entry.path), entry.split, height, width, digest, status, reason)
 
 

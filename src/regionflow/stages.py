@@ -25,22 +25,17 @@ class Stage:
     model: Callable[[Config, Names], bool] = lambda config, names: False
 
 
+def _model(config: Config, kind: str, options: Options) -> Mapping[str, Any]:
+    """A segmenter or extractor, the weights it names, and what counts as an image."""
+    return {kind: options, "weights_sha256": identity(options), "max_megapixels": config.images.max_megapixels}
+
+
 def _segmenter(config: Config, names: Names) -> Mapping[str, Any]:
-    options = config.segmenters[names["segmenter"]]
-    return {
-        "segmenter": options,
-        "weights_sha256": identity(options),
-        "max_megapixels": config.images.max_megapixels,
-    }
+    return _model(config, "segmenter", config.segmenters[names["segmenter"]])
 
 
 def _extractor(config: Config, names: Names) -> Mapping[str, Any]:
-    options = config.extractors[names["extractor"]]
-    return {
-        "extractor": options,
-        "weights_sha256": identity(options),
-        "max_megapixels": config.images.max_megapixels,
-    }
+    return _model(config, "extractor", config.extractors[names["extractor"]])
 
 
 def _clusters(config: Config, names: Names) -> Mapping[str, Any]:

@@ -1,9 +1,9 @@
 """Weight files: which one a variant names, where it can be had, and its sha256."""
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
+from regionflow.hashing import sha256_of
 from regionflow.memory import remembered
 from regionflow.options import Options
 from regionflow.sam.registry import CHECKPOINTS, Checkpoint
@@ -46,8 +46,4 @@ def file_sha256(path: Path) -> str:
 
 @cache
 def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    def find() -> str:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    return remembered(f"sha256 of {path.resolve()}", [size, mtime_ns], find)
+    return remembered(f"sha256 of {path.resolve()}", [size, mtime_ns], lambda: sha256_of(path))

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from helpers.small_sam import save_small_sam
+from regionflow.hashing import sha256_of
 from regionflow.sam.architecture import PUBLISHED_ENCODERS, identify
 from regionflow.sam.build import build_sam
-from regionflow.sam.checkpoint import CheckpointError, load_state_dict, sha256_of
+from regionflow.sam.checkpoint import CheckpointError, load_state_dict
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@
 file that wants more than tensors is not one.
 """
 
-import hashlib
 import pickle
 import re
 import zipfile
@@ -20,12 +19,6 @@ from regionflow.errors import UserError
 
 class CheckpointError(UserError):
     """A weights file that cannot be used; the message names the file and says what it holds instead."""
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of the file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:

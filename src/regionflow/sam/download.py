@@ -6,7 +6,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from regionflow.errors import UserError
-from regionflow.sam.checkpoint import sha256_of
+from regionflow.hashing import sha256_of
 
 CHUNK = 1 << 20
 

@@ -20,15 +20,15 @@ _THREAD_VARIABLES = (  # read by a library when it is first loaded
 )
 
 
-def read(text: str, token: str, device: str, models: ModelCache) -> tuple[Job, list[tuple[Path, Path]]]:
-    """The job of that JSON with temporary outputs, and its (temporary, final) outputs.
+def temporary_name(path: Path, token: str) -> Path:
+    """Where an output is written: beside its final place, so that it can be renamed (`.name.token.tmp.ext`)."""
+    return path.with_name(f".{path.stem}.{token}.tmp{path.suffix}")
 
-    A temporary output lies beside the final one, so that it can be renamed: `.name.token.tmp.ext`.
-    """
+
+def read(text: str, token: str, device: str, models: ModelCache) -> tuple[Job, list[tuple[Path, Path]]]:
+    """The job of that JSON with temporary outputs, and its (temporary, final) outputs."""
     job = Job.from_json(text, device=device, models=models)
-    temporary = {
-        name: path.with_name(f".{path.stem}.{token}.tmp{path.suffix}").absolute() for name, path in job.outputs.items()
-    }
+    temporary = {name: temporary_name(path, token).absolute() for name, path in job.outputs.items()}
     return replace(job, outputs=temporary), [(temporary[name], path) for name, path in job.outputs.items()]
 
 
