@@ -94,23 +94,26 @@ def main() -> None:
     images, made, batch = arguments.images, arguments.made, arguments.batch
     if arguments.quick:
         images, made, batch = 1000, 200, 100
-    plans: dict[str, Plan] = {}
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"{'':16}{'images':>9}{'jobs':>9}{'seconds':>9}{'GB':>7}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         whole = workspace(Path(name) / "whole", images)
         part = ("--batch", f"pooled_set=1/{-(-images // batch)}", SET)
-        plans["one batch"] = plan(whole, batch, *part)
+        one_batch = shown("one batch", plan(whole, batch, *part))
+        everything = shown("everything", plan(whole, images))
         few = workspace(Path(name) / "made", made)
         make_everything(few)
-        plans["nothing to do"] = plan(few, made)
-        plans["everything"] = plan(whole, images)
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    print(f"{'':16}{'images':>9}{'jobs':>9}{'seconds':>9}{'GB':>7}")
-    for title, measured in plans.items():
-        print(f"{title:16}{measured.images:9}{measured.jobs:9}{measured.seconds:9.1f}{measured.max_rss_gb:7.2f}")
-    if plans["nothing to do"].jobs:
+        nothing = shown("nothing to do", plan(few, made))
+    if nothing.jobs:
         sys.exit("the records of a finished run did not satisfy Snakemake")
-    others = {title.replace(" ", "_"): asdict(measured) for title, measured in plans.items() if title != "everything"}
-    print(json.dumps({**asdict(plans["everything"]), **others}))
+    print(json.dumps({**asdict(everything), "one_batch": asdict(one_batch), "nothing_to_do": asdict(nothing)}))
+
+
+def shown(title: str, measured: Plan) -> Plan:
+    """Print a row at once: the next may take half an hour."""
+    row = f"{measured.images:9}{measured.jobs:9}{measured.seconds:9.1f}{measured.max_rss_gb:7.2f}"
+    print(f"{title:16}{row}", flush=True)
+    return measured
 
 
 if __name__ == "__main__":
