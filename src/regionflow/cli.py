@@ -1,15 +1,17 @@
 """The other door to the stages: `regionflow masks photo.jpg --out out` runs what rule `masks` runs, no Snakemake."""
 
 import argparse
+import csv
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from rich.progress import track
 
-from regionflow import stages
+from regionflow import records, stages
 from regionflow.config.load import ConfigError, load_config
 from regionflow.config.types import Config, ImagesOptions
 from regionflow.discover import ImageEntry, find_images
@@ -26,22 +28,66 @@ STAGES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one stage over an image or a folder; mistakes end with a message and exit code 2."""
+    """Run one stage over an image or a folder, or export mask files; mistakes end with a message and exit code 1."""
     parser = argparse.ArgumentParser(prog="regionflow", description=__doc__)
-    parser.add_argument("stage", choices=STAGES)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for stage in STAGES:
+        _stage_arguments(commands.add_parser(stage, help=f"{stage} of images"))
+    _amg_arguments(commands.add_parser("amg", help="mask files in the forms of segment-anything's amg.py"))
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "amg":
+            export_masks(chosen.masks, chosen.out, chosen.form)
+            return
+        config = load_config(yaml.safe_load(chosen.config.read_text()) if chosen.config else {})
+        images = _images(chosen.images, config.images)
+        run(chosen.command, images, chosen.out, config, chosen.variant)
+    except (UserError, FileNotFoundError) as error:
+        sys.exit(f"regionflow: {error}")
+
+
+def _stage_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, help="an image, or a folder that is searched with its sub-folders")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument(
         "--variant", help="name of the segmenter, superpixels or extractor (default: the one that needs no weights)"
     )
     parser.add_argument("--config", type=Path, help="configuration file (default: the built-in configuration)")
-    chosen = parser.parse_args(arguments)
-    try:
-        config = load_config(yaml.safe_load(chosen.config.read_text()) if chosen.config else {})
-        images = _images(chosen.images, config.images)
-        run(chosen.stage, images, chosen.out, config, chosen.variant)
-    except (UserError, FileNotFoundError) as error:
-        sys.exit(f"regionflow: {error}")
+
+
+def _amg_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("masks", type=Path, help="a mask file, or a folder of them such as results/masks/sam_vit_h")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the output and masks.csv")
+    parser.add_argument(
+        "--form",
+        choices=["png", "json"],
+        default="png",
+        help="png: a folder per image with a PNG per mask, metadata.csv and parents.csv; json: a list per image",
+    )
+
+
+def export_masks(masks: Path, out: Path, form: Literal["png", "json"]) -> None:
+    """Write mask files as amg.py does, and masks.csv: how many masks each image has and how much of it they cover.
+
+    Raises:
+        UserError: there is no mask file, or one is damaged; the message names it.
+    """
+    # The other stages need neither.
+    from regionflow.sam.export import export_amg
+    from regionflow.sam.nesting import coverage
+
+    root, files = (masks.parent, [masks]) if masks.is_file() else (masks, sorted(masks.rglob("*.json")))
+    if not files:
+        raise UserError(f"{masks} holds no mask file (.json); give a file or a folder such as results/masks/sam_vit_h")
+    rows = []
+    for path in track(files, description="amg", disable=not sys.stderr.isatty()):
+        file = records.read(path)
+        image = path.relative_to(root).with_suffix("")
+        export_amg(file.annotations, out / (image if form == "png" else image.with_suffix(".json")), form)
+        height, width = file.size
+        rows.append([image.as_posix(), len(file.annotations), round(coverage(records.masks(file), height, width), 6)])
+    with (out / "masks.csv").open("w", newline="", encoding="utf-8") as table:
+        csv.writer(table, lineterminator="\n").writerows([["image", "masks", "coverage"], *rows])
 
 
 def run(stage: str, images: dict[str, ImageEntry], out: Path, config: Config, variant: str | None = None) -> None:

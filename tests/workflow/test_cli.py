@@ -1,11 +1,15 @@
 """The command line gives the files of the rules."""
 
+import csv
 import json
 
+import cv2
 import h5py
+import numpy as np
 import pytest
 
 from helpers.scenes import save_photos
+from regionflow import records, rle
 from regionflow.cli import main
 
 
@@ -32,12 +36,38 @@ def test_one_image_and_a_configuration(finished, tmp_path):
         assert (file["features"][:] == rule["features"][:]).all()
 
 
+@pytest.mark.parametrize("form", ["png", "json"])
+def test_mask_files_in_the_forms_of_amg(finished, tmp_path, form):
+    masks = finished[0].path("results/masks/graph")
+    main(["amg", str(masks), "--out", str(tmp_path), "--form", form])
+    with (tmp_path / "masks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    files = sorted(masks.rglob("*.json"))
+    assert [r["image"] for r in rows] == [f.relative_to(masks).with_suffix("").as_posix() for f in files]
+    for row, path in zip(rows, files, strict=True):
+        file = records.read(path)
+        decoded = [rle.decode(m) for m in records.masks(file)]
+        assert int(row["masks"]) == len(decoded)
+        covered = np.any(decoded, axis=0).mean() if decoded else 0
+        assert float(row["coverage"]) == pytest.approx(covered, abs=1e-6)
+        if form == "json":
+            again = [a["segmentation"] for a in json.loads((tmp_path / f"{row['image']}.json").read_text())]
+            assert again == [a["segmentation"] for a in file.annotations]
+            continue
+        pictures = [cv2.imread(str(tmp_path / row["image"] / f"{i}.png"), 0) for i in range(len(decoded))]
+        assert all(np.array_equal(p, 255 * m) for p, m in zip(pictures, decoded, strict=True))
+        for table in ("metadata", "parents"):
+            assert len((tmp_path / row["image"] / f"{table}.csv").read_text().splitlines()) == 1 + len(decoded)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["masks", "nothing", "--out", "o"], "nothing is not a folder"),
         (["masks", "photos", "--out", "o", "--variant", "sma"], "'sma' is not declared under segmenters"),
         (["masks", "photos", "--out", "o", "--config", "none.yaml"], "none.yaml"),
+        (["amg", "photos", "--out", "o"], "photos holds no mask file"),
+        (["amg", "photos/a.png", "--out", "o"], "a.png"),
     ],
 )
 def test_mistakes_end_with_a_message(tmp_path, monkeypatch, arguments, message):

@@ -10,6 +10,7 @@ from typing import Literal
 from PIL import Image
 
 from regionflow import rle
+from regionflow.sam.nesting import parents
 
 METADATA = (
     "id",
@@ -36,8 +37,8 @@ def export_amg(annotations: Sequence[dict], target: Path, form: Literal["png", "
     Args:
         annotations: as `generate` returns or a mask file holds them; superpixels and merged regions lack some keys and
             leave those cells of the table empty.
-        target: a folder for "png" (`<i>.png`, 0 and 255, and metadata.csv), a file for "json" (amg.py's
-            --convert-to-rle list).
+        target: a folder for "png" (`<i>.png`, 0 and 255, metadata.csv, and parents.csv: the smallest mask that holds
+            each, which amg.py does not have), a file for "json" (amg.py's --convert-to-rle list).
         form: which of the two.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +56,10 @@ def export_amg(annotations: Sequence[dict], target: Path, form: Literal["png", "
         table = csv.writer(file, lineterminator="\n")
         table.writerow(METADATA)
         table.writerows(_row(i, annotation) for i, annotation in enumerate(annotations))
+    with (partial / "parents.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("id", "parent"))
+        table.writerows(enumerate(parents([a["segmentation"] for a in annotations]).tolist()))
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
 
