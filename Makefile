@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo report test lint test-slow config-docs clean
+.PHONY: help demo report test lint test-slow train-sam-tiny config-docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make report     the same, and one HTML page about it: results/report/.../report.html"
 	@echo "make test       install, lint, and run the tests"
 	@echo "make test-slow  the proofs that take minutes"
+	@echo "make train-sam-tiny  train the embedded SAM anew, into build/sam_tiny (hours; goes on where it was stopped)"
 	@echo "make config-docs  write config/README.md and schema.json from the types"
 	@echo "make clean      remove what a run makes (results/, logs/, .snakemake/)"
 
@@ -40,6 +41,9 @@ test: lint
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
+
+train-sam-tiny: $(VENV)/.installed
+	$(BIN)/python -m regionflow.sam_tiny.train --out build/sam_tiny
 
 config-docs: $(VENV)/.installed
 	$(BIN)/python -m regionflow.config.document config
