@@ -1,9 +1,10 @@
 """Automatic mask generation: segment-anything and ours in turn, each in its own process, on the same photo and weights.
 
-    python benchmarks/amg.py [--quick] [--weights small vit_b] [--image photo.jpg] [--threads 1]
+    python benchmarks/amg.py [--quick] [--weights small sam_tiny vit_b] [--image photo.jpg] [--threads 1]
 
-Weights are random (tests/helpers/small_sam.py fits their heads so that real masks come out) with the predicted IoU
-threshold set so that about 10 % of the candidates pass. The last line is one JSON object; its figures per weights:
+sam_tiny are the embedded, trained weights at its preset. The others are random (tests/helpers/small_sam.py fits their
+heads so that real masks come out) with the predicted IoU threshold set so that about 10 % of the candidates pass. The
+last line is one JSON object; its figures per weights:
 
 fp32_speedup, bf16_speedup            reference seconds over ours
 fp32_cpu_speedup, bf16_cpu_speedup    the same by CPU time, which other load on the machine hardly touches
@@ -34,11 +35,13 @@ from pycocotools import mask as coco
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
+WEIGHTS = ("small", "sam_tiny", "vit_b")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="8 points per side on vit_b, 16 on the small SAM")
-    parser.add_argument("--weights", nargs="+", default=["small", "vit_b"], choices=["small", "vit_b"])
+    parser.add_argument("--quick", action="store_true", help="8 points per side on vit_b, 16 on the others")
+    parser.add_argument("--weights", nargs="+", default=[*WEIGHTS], choices=WEIGHTS)
     parser.add_argument("--image", type=Path, help="a photo; default: a sample of scikit-image, enlarged to 1200x1800")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--side", help=argparse.SUPPRESS)
@@ -56,13 +59,18 @@ def main() -> None:
 def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Run the three sides with one set of weights, print the table, return the figures."""
     from helpers.small_sam import save_random_vit_b, save_small_sam
+    from regionflow.weights import EMBEDDED
 
-    checkpoint = folder / f"{name}.pth"
-    save_small_sam(checkpoint, seed=3) if name == "small" else save_random_vit_b(checkpoint)
+    checkpoint = EMBEDDED if name == "sam_tiny" else folder / f"{name}.pth"
+    if name == "small":
+        save_small_sam(checkpoint, seed=3)
+    elif name == "vit_b":
+        save_random_vit_b(checkpoint)
     image = folder / "photo.png"
     Image.fromarray(photo(arguments.image)).save(image)
     side = (8 if name == "vit_b" else 16) if arguments.quick else 32
-    job = {"checkpoint": str(checkpoint), "image": str(image), "options": options_for(checkpoint, image, side)}
+    options = {**preset(), "points_per_side": side} if name == "sam_tiny" else options_for(checkpoint, image, side)
+    job = {"checkpoint": str(checkpoint), "image": str(image), "options": options}
     results = {}
     for who in ("reference", "exact", "bf16"):
         path = folder / f"{name}-{who}.json"
@@ -93,6 +101,14 @@ def photo(path: Path | None) -> np.ndarray:
     if path is not None:
         return np.asarray(Image.open(path).convert("RGB"))
     return cv2.resize(skimage.data.coffee(), (1800, 1200), interpolation=cv2.INTER_CUBIC)
+
+
+def preset() -> dict[str, float]:
+    """What sam_tiny's preset sets of segment-anything's own options."""
+    from regionflow.config.types import Config
+
+    shared = ("pred_iou_thresh", "stability_score_thresh", "stability_score_offset", "box_nms_thresh")
+    return Config().segmenters["sam_tiny"].model_dump(include={*shared})
 
 
 def options_for(checkpoint: Path, image: Path, side: int) -> dict[str, float]:

@@ -11,11 +11,28 @@ from regionflow.sam.registry import CHECKPOINTS, Checkpoint
 PUBLISHED = {checkpoint.file_name: checkpoint for checkpoint in CHECKPOINTS.values()}
 """Published checkpoints by file name."""
 
+EMBEDDED = Path(__file__).parent / "sam_tiny" / "sam_tiny.safetensors"
+"""The weights of sam_tiny."""
+
 
 def weights_path(options: Options) -> Path | None:
-    """The local weight file that a segmenter or extractor names, if it names one."""
+    """The local weight file that a segmenter or extractor names, or the embedded one; None where it needs none."""
     name = getattr(options, "checkpoint", None)
-    return Path(name) if name else None
+    if name is None:
+        return EMBEDDED if getattr(options, "model", None) == "sam_tiny" else None
+    return Path(name)
+
+
+def needed_weights(options: Options) -> Path:
+    """The weight file of a segmenter or extractor that cannot do without.
+
+    Raises:
+        ValueError: the options name none.
+    """
+    path = weights_path(options)
+    if path is None:
+        raise ValueError("checkpoint is missing: give the path of a weight file")
+    return path
 
 
 def downloadable(path: Path) -> Checkpoint | None:

@@ -14,9 +14,11 @@ from torch import nn
 
 from helpers.small_sam import LOW_THRESHOLDS, save_random_tiny_vit, save_random_vit_b, save_small_sam
 from regionflow import rle
+from regionflow.config.types import Config
 from regionflow.sam.build import build_sam
 from regionflow.sam.generator import generate
 from regionflow.sam.options import AmgOptions
+from regionflow.weights import EMBEDDED
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,6 +44,21 @@ def small_hq(folder: Path) -> nn.Module:
     return build_sam("auto", save_small_sam(folder / "small_hq.pth", seed=1, hq=True))
 
 
+@pytest.fixture(scope="module")
+def embedded() -> nn.Module:
+    return build_sam("sam_tiny", EMBEDDED)
+
+
+# What the preset of sam_tiny may set of segment-anything's own options.
+SHARED_OPTIONS = (
+    "points_per_side",
+    "pred_iou_thresh",
+    "stability_score_thresh",
+    "stability_score_offset",
+    "box_nms_thresh",
+)
+
+
 def reference_generator(sam: nn.Module) -> tuple[type, type]:
     """Mask generator and predictor classes that go with a model."""
     if not hasattr(sam.mask_decoder, "hf_token"):
@@ -63,10 +80,11 @@ def compare(sam: nn.Module, image: NDArray[np.uint8], min_masks: int = 1, **opti
         assert ours["point_coords"] == theirs["point_coords"]
         assert ours["crop_box"] == theirs["crop_box"]
         assert ours["predicted_iou"] == pytest.approx(theirs["predicted_iou"], abs=1e-4)
-        # A ratio of pixel counts: in a small mask the one pixel that rounding may move counts more than 1e-4.
         # The reference's NaN, for a mask without a pixel above the low threshold, is 0 here.
         score = np.nan_to_num(theirs["stability_score"])
-        assert ours["stability_score"] == pytest.approx(score, abs=max(1e-4, 2 / max(ours["area"], 1)))
+        if abs(ours["stability_score"] - score) > 1e-4:
+            offset = options.get("stability_score_offset", 1.0)
+            assert_stability_differs_by_rounding(predictor(sam), image, ours, theirs, offset)
         if ours["segmentation"] == theirs["segmentation"]:
             x, y, width, height = ours["bbox"]
             assert [x, y, max(width - 1, 0), max(height - 1, 0)] == theirs["bbox"]
@@ -77,16 +95,36 @@ def compare(sam: nn.Module, image: NDArray[np.uint8], min_masks: int = 1, **opti
     return len(found), equal
 
 
-def assert_differs_at_threshold_only(predictor, image: NDArray[np.uint8], ours: dict, theirs: dict) -> None:
-    """All pixels in which two masks differ have a logit within 1e-3 of the threshold in the reference's own output."""
+def reference_logits(predictor, image: NDArray[np.uint8], ours: dict, theirs: dict) -> NDArray[np.float32]:
+    """The reference's own logits over the crop for a mask of its list, found by its point and its pixels."""
     x, y, width, height = ours["crop_box"]
     crop = image[y : y + height, x : x + width]
     predictor.set_image(crop)
     point = np.array(ours["point_coords"]) - [x, y]
     logits, _, _ = predictor.predict(point, np.ones(1), multimask_output=True, return_logits=True)
+    mask = rle.decode(theirs["segmentation"])[y : y + height, x : x + width]
+    return min(logits, key=lambda m: np.count_nonzero((m > 0) != mask))
+
+
+def assert_differs_at_threshold_only(predictor, image: NDArray[np.uint8], ours: dict, theirs: dict) -> None:
+    """All pixels in which two masks differ have a logit within 1e-3 of the threshold in the reference's own output."""
+    logits = reference_logits(predictor, image, ours, theirs)
+    x, y, width, height = ours["crop_box"]
     masks = [rle.decode(a["segmentation"])[y : y + height, x : x + width] for a in (ours, theirs)]
-    best = min(logits, key=lambda m: np.count_nonzero((m > 0) != masks[1]))
-    assert np.abs(best[masks[0] != masks[1]]).max() < 1e-3
+    assert np.abs(logits[masks[0] != masks[1]]).max() < 1e-3
+
+
+def assert_stability_differs_by_rounding(
+    predictor, image: NDArray[np.uint8], ours: dict, theirs: dict, offset: float
+) -> None:
+    """A ratio of pixel counts: it can differ by the pixels whose logit is within 1e-3 of either threshold.
+
+    On one CPU rounding moved six pixels of a mask in these tests, on another not one.
+    """
+    logits = reference_logits(predictor, image, ours, theirs)
+    movable = sum(np.count_nonzero(np.abs(logits - t) < 1e-3) for t in (-offset, offset))
+    pixels = max(np.count_nonzero(logits > -offset), 1)
+    assert abs(ours["stability_score"] - theirs["stability_score"]) <= movable / pixels
 
 
 IMAGES = {
@@ -115,6 +153,31 @@ def test_same_records_as_segment_anything(small: nn.Module) -> None:
     masks, equal = counts.sum(0)
     assert masks >= 100
     assert equal >= 0.99 * masks, f"{equal} of {masks} RLEs are equal"
+
+
+def test_same_records_with_the_embedded_weights(embedded: nn.Module) -> None:
+    preset = Config().segmenters["sam_tiny"].model_dump(include={*SHARED_OPTIONS})
+    cases = [
+        ("portrait", {}),
+        ("landscape", {"crop_n_layers": 1, "points_per_side": 8}),
+        ("square", {"min_mask_region_area": 100}),
+        ("tiny", {}),
+    ]
+    counts = np.array([compare(embedded, IMAGES[name], **{**preset, **options}) for name, options in cases])
+    masks, equal = counts.sum(0)
+    assert masks >= 50
+    # 218 of 221 when this was written; the three others differ only within 1e-3 logit, as `compare` checks.
+    assert equal >= 0.97 * masks, f"{equal} of {masks} RLEs are equal"
+
+
+def test_bf16_masks_of_the_embedded_weights_agree(embedded: nn.Module) -> None:
+    options = Config().segmenters["sam_tiny"].model_dump(include={*AmgOptions.model_fields})
+    best = []
+    for name in ("portrait", "square"):
+        exact = generate(embedded, IMAGES[name], AmgOptions(**options))
+        bf16 = generate(embedded, IMAGES[name], AmgOptions(**{**options, "precision": "bf16"}))
+        best += [max(iou(a, b) for b in bf16) for a in exact]
+    assert np.mean(best) >= 0.95, np.mean(best)
 
 
 def test_same_records_as_hq_sam(small_hq: nn.Module) -> None:

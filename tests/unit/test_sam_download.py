@@ -110,7 +110,7 @@ def test_no_server(tmp_path: Path) -> None:
 
 
 def test_every_model_has_an_official_file() -> None:
-    assert set(CHECKPOINTS) == set(MODELS)
+    assert set(CHECKPOINTS) == set(MODELS) - {"sam_tiny"}  # its weights come with regionflow
     assert all(c.url.endswith("/" + c.file_name) for c in CHECKPOINTS.values())
     assert all(len(bytes.fromhex(c.sha256)) == 32 for c in CHECKPOINTS.values() if c.sha256)
     with pytest.raises(ValueError, match="no weights are published"):

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from PIL import Image
 from helpers.scenes import save_photos
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from helpers.workflow import Workspace
+from regionflow.weights import EMBEDDED
 
 IMAGES = ["a", "b"]
 
@@ -111,3 +113,23 @@ def test_published_weights_are_downloaded_once_and_never_removed(run):
     run.path("weights").mkdir()
     run.path("weights/sam_vit_b_01ec64.pth").write_bytes(run.path("small.pth").read_bytes())
     assert "weights" not in named.snakemake("-n", "--forceall").jobs()
+
+
+def test_the_embedded_sam_needs_no_file(tmp_path):
+    workspace = Workspace(tmp_path)
+    save_photos(workspace.path("photos"), ["a.png"])
+    workspace.config = {
+        "images": {"dir": "photos"},
+        "segmenters": {"sam_tiny": {"points_per_side": 8}},
+        "regions": {"sam_slic": {"segmenter": "sam_tiny"}},
+        "targets": {"extractors": ["sam_tiny"]},
+        "clusters": {"k": 3},
+    }
+    workspace.snakemake()
+    digest = hashlib.sha256(EMBEDDED.read_bytes()).hexdigest()
+    file = json.loads(workspace.path("results/masks/sam_tiny/a.json").read_text())
+    assert file["annotations"]
+    assert file["generator"]["weights_sha256"] == digest
+    with h5py.File(workspace.path("results/features/sam_tiny/a.h5")) as features:
+        assert features["features"].shape == (64, 64, 64)
+    assert "Nothing to be done" in workspace.snakemake("-n").output

@@ -206,14 +206,27 @@ _SAM = {
     model if model == "mobile_sam" else f"sam_{model}": {"model": model, "checkpoint": f"weights/{published.file_name}"}
     for model, published in CHECKPOINTS.items()
 }
+# Chosen on validation scenes: benchmarks/sam_tiny.py --validation; see docs/sam_tiny.md.
+_SAM_TINY_THRESHOLDS = {
+    "points_per_side": 16,
+    "pred_iou_thresh": 0.35,
+    "stability_score_thresh": 0.5,
+    "box_nms_thresh": 0.95,
+    "mask_nms_thresh": 0.6,
+}
 
 BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
-    "segmenters": {"graph": {"type": "graph"}, **{name: {"type": "sam", **sam} for name, sam in _SAM.items()}},
+    "segmenters": {
+        "graph": {"type": "graph"},
+        **{name: {"type": "sam", **sam} for name, sam in _SAM.items()},
+        "sam_tiny": {"type": "sam", "model": "sam_tiny", **_SAM_TINY_THRESHOLDS},
+    },
     "superpixels": {"slic": {}},
     "regions": {"sam_slic": {}},
     "extractors": {
         **{name: {**o.model_dump(exclude_defaults=True), "type": o.type} for name, o in PRESETS.items()},
         **{name: {"type": "sam_encoder", **sam} for name, sam in _SAM.items()},
+        "sam_tiny": {"type": "sam_encoder", "model": "sam_tiny"},
     },
 }
 """Variants that are there without being written down."""

@@ -75,11 +75,18 @@ class SamEncoderOptions(StoredOptions):
     type: Literal["sam_encoder"] = "sam_encoder"
     """Kind of extractor."""
     model: str = "auto"
-    """vit_b, vit_l, vit_h, mobile_sam, hq_vit_b, hq_vit_l, hq_vit_h, hq_vit_tiny; auto takes what the file holds."""
-    checkpoint: Annotated[str, Field(min_length=1)]
-    """Weight file (.pth, .pt or .safetensors)."""
+    """vit_b, vit_l, vit_h, mobile_sam, hq_vit_b, hq_vit_l, hq_vit_h, hq_vit_tiny, sam_tiny; auto takes what the file
+    holds."""
+    checkpoint: Annotated[str, Field(min_length=1)] | None = None
+    """Weight file (.pth, .pt or .safetensors). Only sam_tiny needs none: its weights come with regionflow."""
     dtype: Dtype = "fp32"
     """Type that the whole encoder runs in."""
+
+    @model_validator(mode="after")
+    def _weights_from_somewhere(self) -> "SamEncoderOptions":
+        if self.checkpoint is None and self.model != "sam_tiny":
+            raise ValueError("checkpoint is missing: give the path of a weight file")
+        return self
 
 
 ExtractorOptions = Annotated[DaisyLabOptions | TimmOptions | SamEncoderOptions, Field(discriminator="type")]

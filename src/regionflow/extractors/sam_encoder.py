@@ -1,7 +1,6 @@
 """The image embedding of the SAM family as a feature map."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from regionflow.extractors.pixels import normalise, resize
 from regionflow.extractors.timm_model import DTYPES
 from regionflow.features import FeatureMap
 from regionflow.geometry import Geometry
+from regionflow.weights import needed_weights
 
 # SAM's pixel_mean and pixel_std.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -30,7 +30,7 @@ class SamEncoder:
 
         self._dtype = DTYPES[options.dtype]
         self._device = device
-        sam: Any = build_sam(options.model, Path(options.checkpoint), device)
+        sam: Any = build_sam(options.model, needed_weights(options), device)
         self._encoder = sam.image_encoder.to(self._dtype)
 
     def extract(self, image: NDArray[np.uint8]) -> FeatureMap:

@@ -1,14 +1,18 @@
 """Which SAM a state dict holds, read from the names and shapes of its tensors.
 
 Everything that segment-anything's constructors take shows in the shapes but one: the number of heads of the mask
-decoder, which is 8 in every published SAM and is taken to be 8 here.
+decoder, which is 8 in every published SAM and is taken to be 8 here, but for the embedded one.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
-DECODER_HEADS = 8
+PUBLISHED_HEADS = 8
+
+# Encoders whose dimensions are fixed; `sam_tiny` is the embedded one, a convolutional network.
+FixedEncoder = Literal["tiny_vit", "sam_tiny"]
 
 
 class NotSamError(ValueError):
@@ -46,18 +50,20 @@ class Decoder:
 
 @dataclass(frozen=True)
 class SamArchitecture:
-    """A SAM: `encoder` is None for TinyViT, whose dimensions are fixed; `hq` tells HQ-SAM's decoder from SAM's."""
+    """A SAM; `hq` tells HQ-SAM's decoder from SAM's."""
 
-    encoder: VitEncoder | None
+    encoder: VitEncoder | FixedEncoder
     decoder: Decoder
     hq: bool
 
     @property
     def model(self) -> str | None:
         """Name of the published model with these dimensions, None for any other."""
+        if self.encoder == "sam_tiny":
+            return "sam_tiny"
         if self.decoder != PUBLISHED_DECODER:
             return None
-        if self.encoder is None:
+        if self.encoder == "tiny_vit":
             return "hq_vit_tiny" if self.hq else "mobile_sam"
         name = next((name for name, encoder in PUBLISHED_ENCODERS.items() if encoder == self.encoder), None)
         return f"hq_{name}" if name and self.hq else name
@@ -66,11 +72,14 @@ class SamArchitecture:
         """A phrase for messages: what weights these are."""
         family = "HQ-SAM" if self.hq else "SAM"
         if self.model:
-            return "MobileSAM weights" if self.model == "mobile_sam" else f"{family} {self.model} weights"
-        if self.encoder is None:
-            return f"{family} weights of a TinyViT with an unusual decoder"
+            return _NAMED.get(self.model, f"{family} {self.model} weights")
         e = self.encoder
+        if not isinstance(e, VitEncoder):
+            return f"{family} weights of a TinyViT with an unusual decoder"
         return f"{family} weights of an unpublished size (width {e.embed_dim}, {e.depth} blocks, {e.image_size} px)"
+
+
+_NAMED = {"mobile_sam": "MobileSAM weights", "sam_tiny": "weights of the embedded SAM (sam_tiny)"}
 
 
 def _published(embed_dim: int, depth: int, heads: int, global_blocks: tuple[int, ...]) -> VitEncoder:
@@ -83,7 +92,7 @@ PUBLISHED_ENCODERS = {
     "vit_h": _published(1280, 32, 16, (7, 15, 23, 31)),
 }
 PUBLISHED_DECODER = Decoder(256, 2, 2048, 2, 3, 3, 256, 16)
-MODELS = (*PUBLISHED_ENCODERS, "mobile_sam", *(f"hq_{name}" for name in PUBLISHED_ENCODERS), "hq_vit_tiny")
+MODELS = (*PUBLISHED_ENCODERS, "mobile_sam", *(f"hq_{name}" for name in PUBLISHED_ENCODERS), "hq_vit_tiny", "sam_tiny")
 
 
 def identify(state: dict[str, Tensor]) -> SamArchitecture:
@@ -98,10 +107,15 @@ def identify(state: dict[str, Tensor]) -> SamArchitecture:
         first = ", ".join(sorted(state)[:3]) or "no tensors"
         raise NotSamError(f"not SAM weights ({first} …; no {', '.join(sorted(missing))})")
     try:
-        encoder = None if "image_encoder.patch_embed.seq.0.c.weight" in state else _vit_encoder(state)
-        return SamArchitecture(encoder, _decoder(state), hq="mask_decoder.hf_token.weight" in state)
+        return SamArchitecture(_encoder(state), _decoder(state), hq="mask_decoder.hf_token.weight" in state)
     except (KeyError, ValueError, ZeroDivisionError) as error:
         raise NotSamError(f"weights of a SAM variant that regionflow does not know ({error})") from None
+
+
+def _encoder(state: dict[str, Tensor]) -> VitEncoder | FixedEncoder:
+    if "image_encoder.patch_embed.seq.0.c.weight" in state:
+        return "tiny_vit"
+    return "sam_tiny" if "image_encoder.stride2.0.0.weight" in state else _vit_encoder(state)
 
 
 def _vit_encoder(state: dict[str, Tensor]) -> VitEncoder:

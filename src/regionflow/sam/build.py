@@ -8,8 +8,8 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import nn
 
 from regionflow.sam.architecture import (
-    DECODER_HEADS,
     MODELS,
+    PUBLISHED_HEADS,
     Decoder,
     NotSamError,
     SamArchitecture,
@@ -23,8 +23,8 @@ def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> Sam:
     """Load a SAM in eval mode, with image_encoder, prompt_encoder and mask_decoder as in segment-anything.
 
     Args:
-        model: vit_b, vit_l, vit_h, mobile_sam, hq_vit_b, hq_vit_l, hq_vit_h, hq_vit_tiny, or "auto" for whatever SAM
-            the file holds, of any size. A named model refuses weights of another.
+        model: vit_b, vit_l, vit_h, mobile_sam, hq_vit_b, hq_vit_l, hq_vit_h, hq_vit_tiny, sam_tiny, or "auto" for
+            whatever SAM the file holds, of any size. A named model refuses weights of another.
         checkpoint: .pth, .pt or .safetensors file in the official key layout.
         device: where the model goes.
 
@@ -53,8 +53,12 @@ def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> Sam:
 
 def _empty_sam(found: SamArchitecture) -> Sam:
     """The network; tensors that the weights will replace take no memory where that is possible."""
+    if found.encoder == "sam_tiny":
+        from regionflow.sam_tiny.network import sam_tiny
+
+        return sam_tiny()
     decoder = found.decoder
-    if found.encoder is None:
+    if found.encoder == "tiny_vit":
         encoder = _tiny_vit_encoder(found.hq)
         image_size, grid, vit_dim = 1024, 64, 160
     else:
@@ -118,7 +122,7 @@ def _decoder_arguments(d: Decoder) -> dict:
         "transformer": TwoWayTransformer(
             depth=d.depth,
             embedding_dim=d.dim,
-            num_heads=DECODER_HEADS,
+            num_heads=PUBLISHED_HEADS,
             mlp_dim=d.mlp_dim,
             attention_downsample_rate=d.downsample_rate,
         ),

@@ -1,8 +1,8 @@
 """Options of the segmenters; `type` says which kind."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from regionflow.options import Options
 from regionflow.sam.options import AmgOptions
@@ -37,11 +37,17 @@ class SamOptions(AmgOptions):
     type: Literal["sam"] = "sam"
     """Kind of segmenter."""
     model: Literal[
-        "vit_h", "vit_l", "vit_b", "mobile_sam", "hq_vit_h", "hq_vit_l", "hq_vit_b", "hq_vit_tiny", "auto"
+        "vit_h", "vit_l", "vit_b", "mobile_sam", "hq_vit_h", "hq_vit_l", "hq_vit_b", "hq_vit_tiny", "sam_tiny", "auto"
     ] = "auto"
     """Which model the checkpoint is; auto takes whatever SAM the file holds."""
-    checkpoint: Annotated[str, Field(min_length=1)]
-    """Weight file (.pth, .pt or .safetensors)."""
+    checkpoint: Annotated[str, Field(min_length=1)] | None = None
+    """Weight file (.pth, .pt or .safetensors). Only sam_tiny needs none: its weights come with regionflow."""
+
+    @model_validator(mode="after")
+    def _weights_from_somewhere(self) -> Self:
+        if self.checkpoint is None and self.model != "sam_tiny":
+            raise ValueError("checkpoint is missing: give the path of a weight file")
+        return self
 
 
 SegmenterOptions = Annotated[GraphOptions | SamOptions, Field(discriminator="type")]

@@ -1,7 +1,5 @@
 """Segment Anything as a segmenter: the automatic mask generator over the weights that the options name."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +9,7 @@ from regionflow.records import Annotation
 from regionflow.sam.build import build_sam
 from regionflow.sam.generator import generate as generate_masks
 from regionflow.segmenters.options import SamOptions
+from regionflow.weights import needed_weights
 
 SOURCE = "sam"
 
@@ -19,6 +18,6 @@ def generate(image: NDArray[np.uint8], options: SamOptions, job: Job) -> list[An
     """Masks of an RGB image [H, W, 3] in the generator's order, predicted IoU falling."""
     device = pick(job)
     key = ("sam", options.model, options.checkpoint, job.options["weights_sha256"], device)
-    model = job.models.get(key, lambda: build_sam(options.model, Path(options.checkpoint), device))
+    model = job.models.get(key, lambda: build_sam(options.model, needed_weights(options), device))
     found = generate_masks(model, image, options, points_per_batch=job.runtime.get("points_per_batch"))
     return [{"source": SOURCE, **record} for record in found]
