@@ -157,7 +157,7 @@ def _tiny_vit_sam(hq: bool) -> nn.Module:
     from regionflow.sam.architecture import PUBLISHED_DECODER, SamArchitecture
     from regionflow.sam.build import _empty_sam
 
-    sam = _empty_sam(SamArchitecture(None, PUBLISHED_DECODER, hq))
+    sam = _empty_sam(SamArchitecture("tiny_vit", PUBLISHED_DECODER, hq))
     for name, parameter in sam.image_encoder.named_parameters():
         if name.endswith("attention_biases"):
             nn.init.normal_(parameter, std=0.5)
