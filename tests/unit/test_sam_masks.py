@@ -146,7 +146,7 @@ ANNOTATION = {
 def test_export_as_png_twice(tmp_path: Path) -> None:
     for annotations in ([ANNOTATION, ANNOTATION], [ANNOTATION]):
         export_amg(annotations, tmp_path / "dog", "png")
-    assert sorted(p.name for p in (tmp_path / "dog").iterdir()) == ["0.png", "metadata.csv"]
+    assert sorted(p.name for p in (tmp_path / "dog").iterdir()) == ["0.png", "metadata.csv", "parents.csv"]
     assert (np.asarray(Image.open(tmp_path / "dog" / "0.png")) == disc(5, 6, 2, 20) * 255).all()
     with (tmp_path / "dog" / "metadata.csv").open() as file:
         header, row = csv.reader(file)
