@@ -42,18 +42,8 @@ class Plan:
 def snakemake(folder: Path, *arguments: str) -> tuple[str, float, float]:
     """Output, seconds and peak memory in GB of one call."""
     command = [sys.executable, "-c", TOUCH_AT_ONCE, "-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += [
-        "--workflow-profile",
-        "none",
-        "--scheduler",
-        "greedy",
-        "--scheduler-subsample",
-        "1000",
-        "--cores",
-        "4",
-        "--quiet",
-        "rules",
-    ]
+    command += ["--workflow-profile=none", "--scheduler=greedy", "--scheduler-subsample=1000", "--cores=4"]
+    command += ["--quiet=rules"]
     command += ["--configfile", str(folder / "config.yaml"), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "CUDA_VISIBLE_DEVICES": ""}
     begin = time.perf_counter()

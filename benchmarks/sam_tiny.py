@@ -29,7 +29,7 @@ from skimage.segmentation import felzenszwalb, slic
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from regionflow import rle  # noqa: E402
+from regionflow import paint, rle  # noqa: E402
 from regionflow.config.types import Config  # noqa: E402
 from regionflow.discover import sample_photos  # noqa: E402
 from regionflow.images import read  # noqa: E402
@@ -37,6 +37,7 @@ from regionflow.sam.build import build_sam  # noqa: E402
 from regionflow.sam.decoder import ImageDecoder  # noqa: E402
 from regionflow.sam.encoder import encode_image  # noqa: E402
 from regionflow.sam.generator import generate  # noqa: E402
+from regionflow.sam.nesting import coverage  # noqa: E402
 from regionflow.sam_tiny import scenes  # noqa: E402
 from regionflow.sam_tiny.data import FIRST_TEST_SEED, FIRST_VALIDATION_SEED  # noqa: E402
 from regionflow.segmenters import graph  # noqa: E402
@@ -130,12 +131,12 @@ def photos(sam: Any, options: SamOptions, pictures: Path | None) -> float:
         found = generate(sam, small, options)
         seconds.append(time.process_time() - started)
         theirs = graph.generate(small, GraphOptions())
-        ours_mask, graph_mask = (_decoded(r, small) for r in (found, theirs))
-        row_ = f"{path.stem:26}{len(found):8}{_cover(ours_mask):8.2f}{seconds[-1]:8.2f}"
-        print(f"{row_}{len(theirs):13}{_cover(graph_mask):8.2f}")
+        ours, graphs = (coverage([a["segmentation"] for a in r], *small.shape[:2]) for r in (found, theirs))
+        row_ = f"{path.stem:26}{len(found):8}{ours:8.2f}{seconds[-1]:8.2f}"
+        print(f"{row_}{len(theirs):13}{graphs:8.2f}")
         if pictures:
             pictures.mkdir(parents=True, exist_ok=True)
-            panels = [small, overlay(small, ours_mask), overlay(small, graph_mask)]
+            panels = [small, overlay(small, found), overlay(small, theirs)]
             cv2.imwrite(str(pictures / f"{path.stem}.jpg"), np.hstack(panels)[..., ::-1])
     return float(np.mean(seconds))
 
@@ -145,20 +146,11 @@ def _decoded(annotations: list[dict], image: NDArray[np.uint8]) -> Masks:
     return np.stack(masks).astype(bool) if masks else np.zeros((0, *image.shape[:2]), bool)
 
 
-def _cover(masks: Masks) -> float:
-    return float(masks.any(0).mean()) if len(masks) else 0.0
-
-
-def overlay(image: NDArray[np.uint8], masks: Masks) -> NDArray[np.uint8]:
+def overlay(image: NDArray[np.uint8], annotations: list[dict]) -> NDArray[np.uint8]:
     """Masks in colours, small ones on top."""
-    rng = np.random.default_rng(1)
-    out = image.astype(np.float32)
-    for mask in sorted(masks, key=lambda m: -m.sum()):
-        colour = rng.integers(30, 255, 3)
-        out[mask] = 0.45 * out[mask] + 0.55 * colour
-        edge = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-        out[edge] = 0.4 * out[edge] + 153
-    return out.astype(np.uint8)
+    masks = [a["segmentation"] for a in annotations]
+    labels = paint.label_map(masks, range(1, len(masks) + 1), *image.shape[:2])
+    return paint.overlay(image, labels, paint.palette(max(1, len(masks))))
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """The other door to the stages: `regionflow masks photo.jpg --out out` runs what rule `masks` runs, no Snakemake."""
 
 import argparse
-import csv
 import os
 import sys
 from collections.abc import Sequence
@@ -73,7 +72,7 @@ def export_masks(masks: Path, out: Path, form: Literal["png", "json"]) -> None:
         UserError: there is no mask file, or one is damaged; the message names it.
     """
     # The other stages need neither.
-    from regionflow.sam.export import export_amg
+    from regionflow.sam.export import export_amg, write_table
     from regionflow.sam.nesting import coverage
 
     root, files = (masks.parent, [masks]) if masks.is_file() else (masks, sorted(masks.rglob("*.json")))
@@ -86,8 +85,7 @@ def export_masks(masks: Path, out: Path, form: Literal["png", "json"]) -> None:
         export_amg(file.annotations, out / (image if form == "png" else image.with_suffix(".json")), form)
         height, width = file.size
         rows.append([image.as_posix(), len(file.annotations), round(coverage(records.masks(file), height, width), 6)])
-    with (out / "masks.csv").open("w", newline="", encoding="utf-8") as table:
-        csv.writer(table, lineterminator="\n").writerows([["image", "masks", "coverage"], *rows])
+    write_table(out / "masks.csv", ("image", "masks", "coverage"), rows)
 
 
 def run(stage: str, images: dict[str, ImageEntry], out: Path, config: Config, variant: str | None = None) -> None:

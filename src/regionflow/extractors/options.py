@@ -6,6 +6,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from regionflow.features import StoredDtype
 from regionflow.options import Options
+from regionflow.weights import needed_weights
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 
@@ -84,8 +85,7 @@ class SamEncoderOptions(StoredOptions):
 
     @model_validator(mode="after")
     def _weights_from_somewhere(self) -> "SamEncoderOptions":
-        if self.checkpoint is None and self.model != "sam_tiny":
-            raise ValueError("checkpoint is missing: give the path of a weight file")
+        needed_weights(self)
         return self
 
 

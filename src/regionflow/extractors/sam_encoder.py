@@ -13,10 +13,10 @@ from regionflow.extractors.pixels import normalise, resize
 from regionflow.extractors.timm_model import DTYPES
 from regionflow.features import FeatureMap
 from regionflow.geometry import Geometry
+from regionflow.sam.architecture import PIXEL_MEAN, PIXEL_STD
 from regionflow.weights import needed_weights
 
 # SAM's pixel_mean and pixel_std.
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class SamEncoder:
@@ -38,7 +38,7 @@ class SamEncoder:
         height, width = image.shape[:2]
         size = self._encoder.img_size
         geometry = Geometry.resize_into_square(height, width, size, multiple=1)
-        batch = normalise(resize(image, geometry.resized, "bilinear"), MEAN, STD, self._device, white=255.0)
+        batch = normalise(resize(image, geometry.resized, "bilinear"), PIXEL_MEAN, PIXEL_STD, self._device, white=255.0)
         # SAM pads after normalisation: its padding is the mean colour, not black.
         batch = nn.functional.pad(batch, (0, size - batch.shape[3], 0, size - batch.shape[2]))
         with torch.inference_mode():

@@ -11,6 +11,9 @@ from torch import Tensor
 
 PUBLISHED_HEADS = 8
 
+PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of every SAM, red, green and blue from 0 to 255."""
+
 # Encoders whose dimensions are fixed; `sam_tiny` is the embedded one, a convolutional network.
 FixedEncoder = Literal["tiny_vit", "sam_tiny"]
 

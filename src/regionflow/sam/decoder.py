@@ -20,7 +20,7 @@ from segment_anything.modeling.transformer import Attention
 from torch import Tensor, nn
 
 from regionflow.sam.encoder import EncodedImage
-from regionflow.sam.upscaling import HqFeatures, Upscaling, to_map
+from regionflow.sam.upscaling import HqFeatures, Upscaling, hyper_logits, to_map
 
 
 class _Projections:
@@ -212,8 +212,7 @@ class Prompts:
         hyper = torch.stack([heads[i](tokens[:, 1 + i]) for i in range(1, len(heads))], dim=1)
         if self._best is not None:
             hyper = hyper.take_along_dim(self._best[prompts, :, None], dim=1)
-        maps = torch.bmm(upscaled.flatten(1, 3), hyper.mT.to(d.dtype)).unflatten(1, (-1, 4, 4)).permute(0, 4, 1, 2, 3)
-        maps = to_map(maps, d.grid).float()
+        maps = hyper_logits(upscaled, hyper, d.grid).float()
         if d.fine is None:
             return maps
         fine = d.fine.logits(

@@ -3,7 +3,8 @@
 import csv
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -52,16 +53,19 @@ def export_amg(annotations: Sequence[dict], target: Path, form: Literal["png", "
     partial.mkdir()
     for i, annotation in enumerate(annotations):
         Image.fromarray(rle.decode(annotation["segmentation"]).astype("uint8") * 255).save(partial / f"{i}.png")
-    with (partial / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(METADATA)
-        table.writerows(_row(i, annotation) for i, annotation in enumerate(annotations))
-    with (partial / "parents.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("id", "parent"))
-        table.writerows(enumerate(parents([a["segmentation"] for a in annotations]).tolist()))
+    write_table(partial / "metadata.csv", METADATA, (_row(i, annotation) for i, annotation in enumerate(annotations)))
+    nested_in = parents([a["segmentation"] for a in annotations]).tolist()
+    write_table(partial / "parents.csv", ("id", "parent"), enumerate(nested_in))
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Write a CSV file; what was there is replaced once the new table is whole."""
+    partial = path.with_name(path.name + ".part")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(chain([header], rows))
+    partial.replace(path)
 
 
 def _row(i: int, annotation: dict) -> list:

@@ -33,6 +33,12 @@ class Upscaling:
         return x.view(*keys.shape[:2], 4, 4, -1)
 
 
+def hyper_logits(upscaled: Tensor, hyper: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Mask logits [B, K, 4 h, 4 w] from upscaled tokens [B, N, 4, 4, C] and the weights [B, K, C] of each mask."""
+    products = torch.bmm(upscaled.flatten(1, 3), hyper.mT.to(upscaled.dtype))
+    return to_map(products.unflatten(1, (-1, 4, 4)).permute(0, 4, 1, 2, 3), grid)
+
+
 def to_map(x: Tensor, grid: tuple[int, int]) -> Tensor:
     """[B, K, N, 4, 4] in the order of `Upscaling` to maps [B, K, 4 h, 4 w]."""
     x = x.view(*x.shape[:2], *grid, 2, 2, 2, 2)

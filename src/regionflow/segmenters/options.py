@@ -6,6 +6,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from regionflow.options import Options
 from regionflow.sam.options import AmgOptions
+from regionflow.weights import needed_weights
 
 
 class GraphOptions(Options):
@@ -45,8 +46,7 @@ class SamOptions(AmgOptions):
 
     @model_validator(mode="after")
     def _weights_from_somewhere(self) -> Self:
-        if self.checkpoint is None and self.model != "sam_tiny":
-            raise ValueError("checkpoint is missing: give the path of a weight file")
+        needed_weights(self)
         return self
 
 
