@@ -102,6 +102,38 @@ def test_extra_suppression_only_removes(sam: nn.Module) -> None:
     assert all(a in plain for a in fewer)
 
 
+def test_points_are_skipped_only_inside_masks_found_before(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompted = []
+    original = decoder.ImageDecoder.decode
+
+    def spy(self: decoder.ImageDecoder, points: torch.Tensor) -> decoder.Prompts:
+        prompted.extend(map(tuple, points.tolist()))
+        return original(self, points)
+
+    monkeypatch.setattr(decoder.ImageDecoder, "decode", spy)
+    every = {"points_per_side": 20, "box_nms_thresh": 1.0}
+    generate(sam, IMAGE, low(**every))
+    order = list(prompted)
+    prompted.clear()
+    found = generate(sam, IMAGE, low(**every, skip_covered_iou=0.0), points_per_batch=7)
+    assert set(prompted) < set(order)
+    covered = rle.union([a["segmentation"] for a in found], *IMAGE.shape[:2])
+    grid = [((i + 0.5) / 20, (j + 0.5) / 20) for j in range(20) for i in range(20)]
+    skipped = [place for place, point in zip(grid, order, strict=True) if point not in set(prompted)]
+    assert skipped
+    assert all(covered[int(y * IMAGE.shape[0]), int(x * IMAGE.shape[1])] for x, y in skipped)
+    first = list(prompted)
+    prompted.clear()
+    generate(sam, IMAGE, low(**every, skip_covered_iou=0.0), points_per_batch=64)
+    assert prompted == first
+
+
+def test_no_point_is_skipped_for_masks_that_are_not_good_enough(sam: nn.Module) -> None:
+    plain = generate(sam, IMAGE, low())
+    found = generate(sam, IMAGE, low(skip_covered_iou=10.0))
+    assert {tuple(a["point_coords"][0]) for a in found} == {tuple(a["point_coords"][0]) for a in plain}
+
+
 def test_weights_file_is_deterministic(tmp_path: Path) -> None:
     first, second = (save_small_sam(tmp_path / name, seed=5) for name in ("a.pth", "b.pth"))
     a, b = torch.load(first, weights_only=True), torch.load(second, weights_only=True)

@@ -29,6 +29,8 @@ from regionflow.sam.options import AmgOptions
 # A larger batch only streams more memory through a CPU's caches; a GPU wants as many prompts as fit.
 CPU_BATCH_BYTES = 16 << 20
 GPU_BATCH_FRACTION = 0.4
+# Points between looks at what the masks so far cover, where covered points are skipped.
+WAVE = 64
 
 
 @dataclass
@@ -159,37 +161,86 @@ def _one_crop(
 ) -> Candidates:
     """Masks of one crop that pass all filters, without duplicates; `run` holds options and points per batch."""
     options, batch = run
-    bf16 = options.precision == "bf16"
-    encoded = encode_image(sam, pixels, bf16)
-    decoder = ImageDecoder(sam, encoded, torch.bfloat16 if bf16 else torch.float32)
-    model_size = sam.image_encoder.img_size
-    map_size = (4 * decoder.grid[0], 4 * decoder.grid[1])
-    full = FullSize(map_size, model_size, encoded.input_size, encoded.size, sam.device)
-    thresholds = Thresholds(sam.mask_threshold, options.stability_score_offset, options.stability_score_thresh)
-    points = grid * np.array([[pixels.shape[1], pixels.shape[0]]])
-    prompts = _to_model(points, encoded.size, model_size)
-    step = batch or _batch_size(decoder)
+    height, width = pixels.shape[:2]
+    points = grid * np.array([[width, height]])
+    at = np.minimum(points.astype(np.int64), [[width - 1, height - 1]])
+    prompter = _Prompter(sam, pixels, options, batch)
     parts = [Candidates.none()]
-    start = 0
-    while start < len(points):
-        stop = start + step
-        try:
-            decoded = decoder.decode(torch.from_numpy(prompts[start:stop]).to(sam.device))
-            wanted = decoded.predicted_iou > options.pred_iou_thresh if options.pred_iou_thresh > 0 else _all(decoded)
-            masks = _full_masks(decoded, wanted, full, thresholds)
-        except torch.OutOfMemoryError:
-            if step == 1:
-                raise
-            step //= 2
-            continue
-        parts.append(_collect(masks, wanted, decoded.predicted_iou, points[start:stop], crop))
-        start = stop
+    skip = options.skip_covered_iou
+    waiting = np.arange(len(points)) if skip is None else _coarse_first(grid)
+    while len(waiting):
+        # What is skipped must not depend on the batches, which depend on the memory at hand.
+        wave, waiting = (waiting, waiting[:0]) if skip is None else (waiting[:WAVE], waiting[WAVE:])
+        for now, answer in prompter.answers(points, wave):
+            parts.append(_collect(answer, points[now], crop))
+            if skip is not None:
+                waiting = waiting[~answer.covers(at[waiting, 0] * height + at[waiting, 1], skip)]
     found = Candidates.join(parts)
     return found.take(_nms(found.boxes, torch.from_numpy(found.predicted_iou), options.box_nms_thresh))
 
 
-def _all(decoded: Prompts) -> Tensor:
-    return torch.ones_like(decoded.predicted_iou, dtype=torch.bool)
+@dataclass(frozen=True)
+class _Answer:
+    """Masks of B prompts: predicted IoUs [B, M], which are above the threshold, and those; None is not stable."""
+
+    iou: Tensor
+    wanted: Tensor
+    masks: list[FullMask | None]
+
+    def covers(self, pixels: NDArray[np.int64], least_iou: float) -> NDArray[np.bool_]:
+        """Which pixels of the crop, flat and column-major, lie in the smallest good mask of any prompt."""
+        smallest: dict[int, FullMask] = {}
+        good = (self.iou >= least_iou)[self.wanted].tolist()
+        for prompt, mask, counts in zip(self.wanted.nonzero()[:, 0].tolist(), self.masks, good, strict=True):
+            if mask is not None and counts and (prompt not in smallest or mask.area < smallest[prompt].area):
+                smallest[prompt] = mask
+        return np.any([np.zeros(len(pixels), bool), *(mask.holds(pixels) for mask in smallest.values())], axis=0)
+
+
+class _Prompter:
+    """Prompts one crop with points, as many at a time as the memory holds."""
+
+    def __init__(self, sam: Sam, pixels: NDArray[np.uint8], options: AmgOptions, batch: int | None) -> None:
+        bf16 = options.precision == "bf16"
+        self.device = sam.device
+        self.model_size = sam.image_encoder.img_size
+        self.encoded = encode_image(sam, pixels, bf16)
+        self.decoder = ImageDecoder(sam, self.encoded, torch.bfloat16 if bf16 else torch.float32)
+        self.step = batch or _batch_size(self.decoder)
+        map_size = (4 * self.decoder.grid[0], 4 * self.decoder.grid[1])
+        self.full = FullSize(map_size, self.model_size, self.encoded.input_size, self.encoded.size, self.device)
+        self.thresholds = Thresholds(sam.mask_threshold, options.stability_score_offset, options.stability_score_thresh)
+        self.pred_iou_thresh = options.pred_iou_thresh
+
+    def answers(
+        self, points: NDArray[np.float64], wave: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], _Answer]]:
+        """The points of `wave`, indices into points [n, 2] in pixels of the crop, batch by batch, and their masks."""
+        prompts = torch.from_numpy(_to_model(points[wave], self.encoded.size, self.model_size))
+        start = 0
+        while start < len(wave):
+            try:
+                answer = self._answer(prompts[start : start + self.step])
+            except torch.OutOfMemoryError:
+                if self.step == 1:
+                    raise
+                self.step //= 2
+                continue
+            yield wave[start : start + self.step], answer
+            start += self.step
+
+    def _answer(self, prompts: Tensor) -> _Answer:
+        decoded = self.decoder.decode(prompts.to(self.device))
+        iou = decoded.predicted_iou
+        wanted = iou > self.pred_iou_thresh if self.pred_iou_thresh > 0 else torch.ones_like(iou, dtype=torch.bool)
+        return _Answer(iou, wanted, _full_masks(decoded, wanted, self.full, self.thresholds))
+
+
+def _coarse_first(grid: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Order of the points of a grid: every fourth along both axes, then every second, then the rest."""
+    places = [np.unique(axis, return_inverse=True)[1] for axis in grid.T]
+    level = np.max([np.where(i % 4 == 1, 0, np.where(i % 2 == 1, 1, 2)) for i in places], axis=0)
+    return np.argsort(level, kind="stable")
 
 
 def _to_model(points: NDArray[np.float64], size: tuple[int, int], long_side: int) -> NDArray[np.float32]:
@@ -211,20 +262,18 @@ def _batch_size(decoder: ImageDecoder) -> int:
     return min(64, max(1, CPU_BATCH_BYTES // (decoder.keys.numel() * 4)))
 
 
-def _collect(
-    masks: list[FullMask | None], wanted: Tensor, iou: Tensor, points: NDArray[np.float64], crop: Crop
-) -> Candidates:
-    """The stable masks that the crop's edge does not cut; `masks` belong to the true places of `wanted` [B, M]."""
+def _collect(answer: _Answer, points: NDArray[np.float64], crop: Crop) -> Candidates:
+    """The stable masks that the crop's edge does not cut."""
     x0, y0, x1, y1 = crop.box
-    prompt, mask = (index.cpu().numpy() for index in wanted.nonzero(as_tuple=True))
-    good = [(i, m) for i, m in enumerate(masks) if m is not None and not _cut_by_crop(m, crop)]
+    prompt, mask = (index.cpu().numpy() for index in answer.wanted.nonzero(as_tuple=True))
+    good = [(i, m) for i, m in enumerate(answer.masks) if m is not None and not _cut_by_crop(m, crop)]
     if not good:
         return Candidates.none()
     kept = [i for i, _ in good]
     return Candidates(
         rles=[m.encode((y1 - y0, x1 - x0), (x0, y0), crop.image_size) for _, m in good],
         boxes=np.array([m.box for _, m in good]) + np.array([x0, y0, x0, y0]),
-        predicted_iou=iou.cpu().numpy()[prompt[kept], mask[kept]],
+        predicted_iou=answer.iou.cpu().numpy()[prompt[kept], mask[kept]],
         stability=np.array([m.stability for _, m in good], np.float32),
         points=points[prompt[kept]] + np.array([[x0, y0]]),
         crops=np.tile(np.array(crop.box), (len(good), 1)),

@@ -42,6 +42,15 @@ class FullMask:
     box: tuple[int, int, int, int]
     stability: float
 
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return int((self.edges[1::2] - self.edges[::2]).sum())
+
+    def holds(self, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these pixels of the crop, flat and column-major, lie in the mask."""
+        return np.searchsorted(self.edges, pixels, side="right") % 2 == 1
+
     def encode(self, crop_size: tuple[int, int], origin: tuple[int, int], size: tuple[int, int]) -> Rle:
         """RLE in the image (height, width); `origin` is the crop's left and top."""
         (crop_height, _), (left, top), (height, width) = crop_size, origin, size

@@ -44,6 +44,10 @@ class AmgOptions(Options):
     """Extra: a mask of which a larger fraction than this lies in one before it in the list, and which covers at least
     half of that one, goes: a near duplicate and not a part. Null: off."""
 
+    skip_covered_iou: float | None = None
+    """Extra: points go from a coarse grid to the full one, 64 at a time, and one that lies in a mask found before (the
+    smallest of its point) with at least this predicted IoU is not prompted. Null: all are, as in the original."""
+
     @model_validator(mode="after")
     def _points_from_one_source(self) -> Self:
         if (self.points_per_side is None) == (self.point_grids is None):
