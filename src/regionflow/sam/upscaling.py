@@ -35,14 +35,23 @@ class Upscaling:
 
 def hyper_logits(upscaled: Tensor, hyper: Tensor, grid: tuple[int, int]) -> Tensor:
     """Mask logits [B, K, 4 h, 4 w] from upscaled tokens [B, N, 4, 4, C] and the weights [B, K, C] of each mask."""
-    products = torch.bmm(upscaled.flatten(1, 3), hyper.mT.to(upscaled.dtype))
-    return to_map(products.unflatten(1, (-1, 4, 4)).permute(0, 4, 1, 2, 3), grid)
+    products = torch.bmm(hyper.to(upscaled.dtype), upscaled.flatten(1, 3).mT)
+    return to_map(products.unflatten(2, (-1, 4, 4)), grid)
 
 
 def to_map(x: Tensor, grid: tuple[int, int]) -> Tensor:
     """[B, K, N, 4, 4] in the order of `Upscaling` to maps [B, K, 4 h, 4 w]."""
-    x = x.view(*x.shape[:2], *grid, 2, 2, 2, 2)
-    return x.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*x.shape[:2], 4 * grid[0], 4 * grid[1])
+    if x.is_contiguous() and not x.requires_grad:
+        # Two pixels side by side stay so: moved as one number of twice the size they go three times as fast.
+        pairs = x.view(torch.int64 if x.element_size() == 4 else torch.int32)
+        return _reading_order(pairs, grid, 1).contiguous().view(x.dtype).view(*x.shape[:2], 4 * grid[0], 4 * grid[1])
+    return _reading_order(x, grid, 2).reshape(*x.shape[:2], 4 * grid[0], 4 * grid[1])
+
+
+def _reading_order(x: Tensor, grid: tuple[int, int], inner: int) -> Tensor:
+    """[B, K, N, 4, 2 * inner] to [B, K, h, 2, 2, w, 2, inner]; a quarter's pixels are two rows of `inner`."""
+    x = x.view(*x.shape[:2], *grid, 2, 2, 2, inner)
+    return x.permute(0, 1, 2, 4, 6, 3, 5, 7)
 
 
 class HqFeatures:
