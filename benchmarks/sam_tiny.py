@@ -34,6 +34,7 @@ from regionflow.config.types import Config  # noqa: E402
 from regionflow.discover import sample_photos  # noqa: E402
 from regionflow.images import read  # noqa: E402
 from regionflow.sam.build import build_sam  # noqa: E402
+from regionflow.sam.cleanup import drop_islands  # noqa: E402
 from regionflow.sam.decoder import ImageDecoder  # noqa: E402
 from regionflow.sam.encoder import encode_image  # noqa: E402
 from regionflow.sam.generator import generate  # noqa: E402
@@ -93,10 +94,11 @@ def _one_hot(labels: NDArray[np.integer]) -> Masks:
     return labels == np.unique(labels)[:, None, None]
 
 
-def click_correlation(sam: Any, drawn: list[scenes.Scene]) -> tuple[float, float]:
+def click_correlation(sam: Any, options: SamOptions, drawn: list[scenes.Scene]) -> tuple[float, float]:
     """Pearson's r of predicted and true IoU over the masks of random clicks, and the mean IoU of the best of three.
 
-    Clicks are uniform over parts; the true IoU is with the clicked part or the clicked whole, whichever is better.
+    Clicks are uniform over parts; the true IoU is with the clicked part or the clicked whole, whichever is better. Of
+    each mask counts what the options keep.
     """
     rng = np.random.default_rng(0)
     predicted, true, best = [], [], []
@@ -108,6 +110,9 @@ def click_correlation(sam: Any, drawn: list[scenes.Scene]) -> tuple[float, float
             decoder = ImageDecoder(sam, encode_image(sam, scene.image))
             decoded = decoder.decode(torch.from_numpy((at[:, ::-1] + 0.5) / scenes.SIDE).float())
             logits = decoded.mask_logits(torch.arange(CLICKS))
+        if options.only_connected:
+            cells = (at[:, ::-1] * logits.shape[2] // scenes.SIDE).repeat(logits.shape[1], 0)
+            logits = drop_islands(logits.flatten(0, 1), cells, sam.mask_threshold).view_as(logits)
         masks = torch.nn.functional.interpolate(logits, scene.parts.shape, mode="bilinear").numpy() > 0
         for (y, x), three, scores in zip(at, masks, decoded.predicted_iou.numpy(), strict=True):
             part, whole = scene.parts == scene.parts[y, x], scene.wholes == scene.wholes[y, x]
@@ -181,7 +186,7 @@ def main() -> None:
         rows += [row(f"felzenszwalb {s}", drawn, felzenszwalb_masks(s)) for s in (100, 300, 1000)]
         rows.append(row("SLIC 100", drawn, lambda image: _one_hot(slic(image, n_segments=100, start_label=0))))
     print(*rows, f"{sum(len(s.regions()) for s in drawn)} true regions", sep="\n")
-    correlation, click = click_correlation(sam, drawn)
+    correlation, click = click_correlation(sam, options, drawn)
     print(f"random clicks: best of three masks {click:.3f}, predicted against true IoU r = {correlation:.3f}")
     seconds = photos(sam, options, arguments.pictures)
     figures = {

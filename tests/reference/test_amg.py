@@ -156,7 +156,7 @@ def test_same_records_as_segment_anything(small: nn.Module) -> None:
 
 
 def test_same_records_with_the_embedded_weights(embedded: nn.Module) -> None:
-    preset = Config().segmenters["sam_tiny"].model_dump(include={*SHARED_OPTIONS})
+    preset = Config().segmenters["sam_tiny"].model_dump(include={*SHARED_OPTIONS}) | {"points_per_side": 16}
     cases = [
         ("portrait", {}),
         ("landscape", {"crop_n_layers": 1, "points_per_side": 8}),
@@ -171,7 +171,7 @@ def test_same_records_with_the_embedded_weights(embedded: nn.Module) -> None:
 
 
 def test_bf16_masks_of_the_embedded_weights_agree(embedded: nn.Module) -> None:
-    options = Config().segmenters["sam_tiny"].model_dump(include={*AmgOptions.model_fields})
+    options = Config().segmenters["sam_tiny"].model_dump(include={*AmgOptions.model_fields}) | {"points_per_side": 16}
     best = []
     for name in ("portrait", "square"):
         exact = generate(embedded, IMAGES[name], AmgOptions(**options))

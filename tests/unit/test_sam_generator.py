@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -12,6 +13,7 @@ from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from regionflow import rle
 from regionflow.sam import decoder
 from regionflow.sam.build import build_sam
+from regionflow.sam.cleanup import drop_islands
 from regionflow.sam.generator import generate, generate_many
 from regionflow.sam.options import AmgOptions
 
@@ -100,6 +102,34 @@ def test_extra_suppression_only_removes(sam: nn.Module) -> None:
     fewer = generate(sam, IMAGE, low(mask_nms_thresh=0.5))
     assert len(fewer) < len(plain)
     assert all(a in plain for a in fewer)
+
+
+def test_only_what_is_connected_to_the_point_stays(sam: nn.Module) -> None:
+    loose = low(box_nms_thresh=1.0, stability_score_thresh=0.0)
+    plain = generate(sam, IMAGE, loose)
+    connected = generate(sam, IMAGE, loose.model_copy(update={"only_connected": True}))
+    key = [(tuple(a["point_coords"][0]), a["predicted_iou"]) for a in plain]
+    assert key == [(tuple(a["point_coords"][0]), a["predicted_iou"]) for a in connected]
+    scale, parts = max(IMAGE.shape[:2]) / 256, []
+    for a, b in zip(plain, connected, strict=True):
+        whole, part = rle.decode(a["segmentation"]), rle.decode(b["segmentation"])
+        x, y = a["point_coords"][0]
+        if whole[int(y), int(x)] and part.any():
+            _, labels = cv2.connectedComponents(whole.astype(np.uint8), connectivity=8)
+            at_point = labels == labels[int(y), int(x)]
+            assert (part & ~at_point).sum() <= 0.05 * part.sum() + scale**2
+            parts.append(at_point.sum() < whole.sum() and part.sum() < whole.sum())
+    assert sum(parts) >= 10
+
+
+def test_an_island_goes_and_the_rest_keeps_its_edge() -> None:
+    logits = torch.full((1, 8, 12), -2.0)
+    logits[0, 2:5, 2:5] = 3.0
+    logits[0, 2:5, 8:10] = 3.0
+    kept = drop_islands(logits, np.array([[3, 3]]), 0.0)
+    assert torch.equal(kept[:, 1:6, 1:6], logits[:, 1:6, 1:6])
+    assert (kept[:, :, 6:] == -32).all()
+    assert (drop_islands(logits, np.array([[0, 0]]), 0.0) <= 0).all()
 
 
 def test_points_are_skipped_only_inside_masks_found_before(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:

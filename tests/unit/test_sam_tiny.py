@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -5,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
+from regionflow.sam.upscaling import hyper_logits
 from regionflow.sam_tiny import scenes
 from regionflow.sam_tiny.data import Recipe, SceneSet, make_batch
-from regionflow.sam_tiny.losses import decode, look_at_the_click, mask_losses
-from regionflow.sam_tiny.network import SIDE, nearness, sam_tiny
+from regionflow.sam_tiny.decoding import decode, look_at_the_click
+from regionflow.sam_tiny.losses import mask_losses
+from regionflow.sam_tiny.network import SIDE, Grouping, TinyEncoder, sam_tiny, spread
 from regionflow.sam_tiny.train import Plan, Training
 
 
@@ -41,7 +45,7 @@ def test_true_regions_are_all_wholes_and_parts_of_some_size_without_repetition()
             assert (regions == (labels == i)).all((1, 2)).any()
 
 
-def test_drawn_scenes_are_kept(source: SceneSet, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_drawn_scenes_are_kept(source: SceneSet) -> None:
     scene = scenes.draw(6)
     assert np.array_equal(source[6][..., :3], scene.image)
     assert np.array_equal(source[6][..., 3], scene.wholes)
@@ -70,7 +74,7 @@ def test_decoder_for_training_is_segment_anythings(source: SceneSet, side: int) 
     look_at_the_click(sam)
     sam.eval().requires_grad_(False)
     batch = make_batch(source, (0, 2), Recipe(2, side, 4, 0.4))
-    embedding, _ = sam.image_encoder.encode(batch.images, torch.as_tensor(batch.cells))
+    embedding, _ = sam.image_encoder.encode(batch.images, batch.cells)
     logits, predicted = decode(sam, embedding, batch)
     frame = sam.prompt_encoder.get_dense_pe()
     height, width = embedding.shape[2:]
@@ -84,6 +88,18 @@ def test_decoder_for_training_is_segment_anythings(source: SceneSet, side: int) 
         mine = slice(4 * i, 4 * i + 4)
         torch.testing.assert_close(logits[mine], theirs.flatten(2), atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(predicted[mine], iou, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_maps_are_the_same_with_and_without_gradients(dtype: torch.dtype) -> None:
+    grid, generator = (3, 5), torch.Generator().manual_seed(0)
+    upscaled = torch.rand(2, 15, 4, 4, 8, generator=generator).to(dtype)
+    hyper = torch.rand(2, 3, 8, generator=generator)
+    plain = hyper_logits(upscaled, hyper, grid)
+    assert torch.equal(plain, hyper_logits(upscaled.clone().requires_grad_(), hyper, grid))
+    token, quarter, pixel = 7, 2, 1  # token (1, 2), its lower left quarter, the upper right pixel of that
+    expected = hyper.to(dtype) @ upscaled[:, token, quarter, pixel, :, None]
+    torch.testing.assert_close(plain[:, :, 4 + 2, 8 + 1], expected[..., 0])
 
 
 def test_a_perfect_mask_has_no_loss_and_padding_does_not_count() -> None:
@@ -101,23 +117,35 @@ def test_a_perfect_mask_has_no_loss_and_padding_does_not_count() -> None:
 
 
 def test_training_that_was_stopped_goes_on_as_if_it_was_not(source: SceneSet, tmp_path) -> None:
-    plan = Plan(encoder_steps=1, mixed_steps=2, frame_steps=1, crops=2, frames=1, clicks=2, warm_up=2)
+    plan = Plan(
+        encoder_steps=1, mixed_steps=2, frame_steps=1, calibration_steps=2, crops=2, frames=1, clicks=2, warm_up=2
+    )
 
     def train(training: Training, steps: int) -> list[float]:
         return [float(training.advance(source).loss.detach()) for _ in range(steps)]
 
     whole = Training(plan, "cpu")
-    losses = train(whole, 4)
-    first = Training(plan, "cpu")
-    assert train(first, 2) == losses[:2]
-    first.save(tmp_path / "checkpoint.pt")
-    second = Training(plan, "cpu")
-    second.load(tmp_path / "checkpoint.pt")
-    assert train(second, 2) == losses[2:]
-    for a, b in zip(whole.mean.state_dict().values(), second.mean.state_dict().values(), strict=True):
+    losses = train(whole, plan.steps)
+    stopped = Training(plan, "cpu")
+    for first, last in ((0, 2), (2, 5), (5, 6)):
+        assert train(stopped, last - first) == losses[first:last]
+        stopped.save(tmp_path / "checkpoint.pt")
+        stopped = Training(plan, "cpu")
+        stopped.load(tmp_path / "checkpoint.pt")
+    for a, b in zip(whole.mean.state_dict().values(), stopped.mean.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     with pytest.raises(SystemExit, match="other settings"):
-        Training(Plan(1, 1, 1), "cpu").load(tmp_path / "checkpoint.pt")
+        Training(Plan(1, 1, 1, 1), "cpu").load(tmp_path / "checkpoint.pt")
+
+
+def test_calibration_changes_nothing_but_predicted_ious(source: SceneSet) -> None:
+    training = Training(Plan(0, 0, 1, calibration_steps=1, frames=1, clicks=2, warm_up=1), "cpu")
+    training.advance(source)
+    before = copy.deepcopy(training.mean.state_dict())
+    training.advance(source)
+    changed = {k for k, v in training.mean.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed
+    assert all(name.startswith("mask_decoder.iou_prediction_head.") for name in changed)
 
 
 def test_it_is_small() -> None:
@@ -131,8 +159,43 @@ def test_the_encoder_runs_in_half_precision(dtype: torch.dtype) -> None:
         assert encoder(torch.zeros(1, 3, SIDE, SIDE, dtype=dtype)).shape == (1, 64, SIDE // 4, SIDE // 4)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 2]), st.integers(0, 1 << 31))
+def test_means_fade_with_the_product_of_the_links_on_the_way(height: int, width: int, dim: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x, links = torch.rand(2, 2, height, width, 3, generator=generator, dtype=torch.double)
+    found = spread(x, links, dim)
+    x, links, found = (t.movedim(dim, 0) for t in (x, links, found))
+    for i in range(len(x)):
+        expected = sum(links[min(i, j) : max(i, j)].prod(0) * x[j] for j in range(len(x)))
+        torch.testing.assert_close(found[i], expected)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_gradients_of_means_are_those_of_finite_differences(dim: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, links = torch.rand(2, 2, 3, 4, 2, generator=generator, dtype=torch.double)
+    assert torch.autograd.gradcheck(lambda a, b: spread(a, b, dim), (x.requires_grad_(), links.requires_grad_()))
+
+
 def test_grouping_averages_what_no_edge_separates() -> None:
-    cost = torch.zeros(1, 6)
-    cost[0, 2] = 50.0  # between the third and the fourth cell
-    weights = nearness(cost)[0]
-    torch.testing.assert_close(weights, torch.block_diag(torch.full((3, 3), 1 / 3), torch.full((3, 3), 1 / 3)))
+    grouping = Grouping(8, 8).eval()
+    edges = grouping.edges[-1]
+    torch.nn.init.zeros_(edges.weight)
+    torch.nn.init.constant_(edges.bias, -30.0)
+    with torch.inference_mode():
+        value = grouping.value(torch.rand(1, 8, 4, 6))
+        grouping.value = torch.nn.Identity()
+        grouping.out = torch.nn.Identity()
+        x = value.clone()
+        found, _ = grouping(x, torch.zeros(1, 24, 4, 6))
+    torch.testing.assert_close(found, value.mean((2, 3), keepdim=True).expand_as(found))
+
+
+def test_crops_are_told_where_they_lie() -> None:
+    torch.manual_seed(0)
+    encoder = TinyEncoder().eval()
+    crop = torch.zeros(1, 3, 128, 128)
+    with torch.inference_mode():
+        here, there = (encoder.encode(crop, torch.tensor([cells]))[0] for cells in ([0, 0], [16, 8]))
+    assert not torch.allclose(here, there)

@@ -208,11 +208,13 @@ _SAM = {
 }
 # Chosen on validation scenes: benchmarks/sam_tiny.py --validation; see docs/sam_tiny.md.
 _SAM_TINY_THRESHOLDS = {
-    "points_per_side": 16,
-    "pred_iou_thresh": 0.35,
-    "stability_score_thresh": 0.5,
+    "points_per_side": 32,
+    "skip_covered_iou": 0.6,
+    "only_connected": True,
+    "pred_iou_thresh": 0.5,
+    "stability_score_thresh": 0.3,
     "box_nms_thresh": 0.95,
-    "mask_nms_thresh": 0.6,
+    "mask_nms_thresh": 0.8,
 }
 
 BUILTIN: dict[str, dict[str, dict[str, Any]]] = {

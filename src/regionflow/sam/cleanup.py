@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 from segment_anything.utils.amg import remove_small_regions
+from torch import Tensor
 from torchvision.ops.boxes import batched_nms
 
 from regionflow import rle
 from regionflow.rle import Rle
+
+FAR_BELOW = 32.0
 
 
 def remove_small_parts(rles: Sequence[Rle], min_area: int, nms_thresh: float) -> tuple[list[Rle], NDArray[np.int64]]:
@@ -66,3 +70,25 @@ def _is_duplicate(mask: Rle, before: list[Rle], iou_thresh: float | None, contai
     inside = coco.iou([mask], before, [1] * len(before))[0]
     covered = coco.iou(before, [mask], [1])[:, 0]
     return bool(((inside > containment_thresh) & (covered >= 0.5)).any())
+
+
+def connected_at(masks: NDArray[np.bool_], points: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of each mask [N, H, W] what is connected, by sides, to its pixel (x, y) of `points` [N, 2]."""
+    parts = np.zeros_like(masks)
+    for mask, part, (x, y) in zip(masks, parts, points.tolist(), strict=True):
+        if mask[y, x]:
+            _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+            np.equal(labels, labels[y, x], out=part)
+    return parts
+
+
+def drop_islands(logits: Tensor, points: NDArray[np.int64], threshold: float) -> Tensor:
+    """Mask logits [N, h, w] that are far below the threshold where the mask is not connected to its point [N, 2].
+
+    Around what stays, logits stay for a pixel, so that its edge is interpolated as before.
+    """
+    parts = connected_at((logits > threshold).cpu().numpy(), points)
+    around = np.stack([cv2.dilate(part.astype(np.uint8), np.ones((3, 3), np.uint8)) for part in parts]) > 0
+    part, near = (torch.from_numpy(m).to(logits.device) for m in (parts, around))
+    beside = torch.where(near, logits.clamp(max=threshold), threshold - FAR_BELOW)
+    return torch.where(part, logits, beside)

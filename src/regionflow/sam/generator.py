@@ -20,7 +20,7 @@ from torchvision.ops.boxes import batched_nms, box_area
 
 from regionflow import rle
 from regionflow.rle import Rle
-from regionflow.sam.cleanup import remove_small_parts, suppress_duplicates
+from regionflow.sam.cleanup import drop_islands, remove_small_parts, suppress_duplicates
 from regionflow.sam.decoder import ImageDecoder, Prompts
 from regionflow.sam.encoder import encode_image
 from regionflow.sam.masks import FullMask, FullSize, Thresholds
@@ -210,7 +210,7 @@ class _Prompter:
         map_size = (4 * self.decoder.grid[0], 4 * self.decoder.grid[1])
         self.full = FullSize(map_size, self.model_size, self.encoded.input_size, self.encoded.size, self.device)
         self.thresholds = Thresholds(sam.mask_threshold, options.stability_score_offset, options.stability_score_thresh)
-        self.pred_iou_thresh = options.pred_iou_thresh
+        self.options = options
 
     def answers(
         self, points: NDArray[np.float64], wave: NDArray[np.int64]
@@ -231,9 +231,22 @@ class _Prompter:
 
     def _answer(self, prompts: Tensor) -> _Answer:
         decoded = self.decoder.decode(prompts.to(self.device))
-        iou = decoded.predicted_iou
-        wanted = iou > self.pred_iou_thresh if self.pred_iou_thresh > 0 else torch.ones_like(iou, dtype=torch.bool)
-        return _Answer(iou, wanted, _full_masks(decoded, wanted, self.full, self.thresholds))
+        iou, least = decoded.predicted_iou, self.options.pred_iou_thresh
+        wanted = iou > least if least > 0 else torch.ones_like(iou, dtype=torch.bool)
+        return _Answer(iou, wanted, self._full_masks(decoded, wanted, prompts))
+
+    def _full_masks(self, decoded: Prompts, wanted: Tensor, prompts: Tensor) -> list[FullMask | None]:
+        """Full-size masks where `wanted` [B, masks per prompt] is true, row by row."""
+        with_masks = wanted.any(1).nonzero()[:, 0]
+        found: list[FullMask | None] = []
+        for some in with_masks.split(1 if self.device.type == "cpu" else 32) if len(with_masks) else ():
+            logits = decoded.mask_logits(some)[wanted[some]]
+            if self.options.only_connected:
+                repeated = some.repeat_interleave(wanted[some].sum(1)).cpu()
+                at = (prompts[repeated] * torch.tensor([logits.shape[2], logits.shape[1]])).long().numpy()
+                logits = drop_islands(logits, at, self.thresholds.mask)
+            found += self.full.masks(logits, self.thresholds)
+        return found
 
 
 def _coarse_first(grid: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -278,18 +291,6 @@ def _collect(answer: _Answer, points: NDArray[np.float64], crop: Crop) -> Candid
         points=points[prompt[kept]] + np.array([[x0, y0]]),
         crops=np.tile(np.array(crop.box), (len(good), 1)),
     )
-
-
-def _full_masks(decoded: Prompts, wanted: Tensor, full: FullSize, thresholds: Thresholds) -> list[FullMask | None]:
-    """Full-size masks where `wanted` [B, masks per prompt] is true, row by row."""
-    prompts = wanted.any(1).nonzero()[:, 0]
-    if not len(prompts):
-        return []
-    found: list[FullMask | None] = []
-    for some in prompts.split(1 if full.device.type == "cpu" else 32):
-        logits = decoded.mask_logits(some)
-        found += full.masks(logits[wanted[some]], thresholds)
-    return found
 
 
 def _cut_by_crop(mask: FullMask, crop: Crop) -> bool:

@@ -1,7 +1,6 @@
 """Batches for training: scenes drawn once into a folder, then cropped, flipped and recoloured."""
 
 import json
-import math
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -15,16 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regionflow.sam.architecture import PIXEL_MEAN, PIXEL_STD
 from regionflow.sam_tiny import scenes
-from regionflow.sam_tiny.network import SIDE, STRIDE
+from regionflow.sam_tiny.network import EDGE_STRIDE, SIDE, STRIDE
 
 FIRST_TRAINING_SEED = 0
 FIRST_VALIDATION_SEED = 10_000_000
 FIRST_TEST_SEED = 20_000_000
 """Scenes are numbered by their seeds; the three sets never meet."""
 
-MEAN = torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1)
-STD = torch.tensor([58.395, 57.12, 57.375]).view(1, 3, 1, 1)
+MEAN = torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1)
+STD = torch.tensor(PIXEL_STD).view(1, 3, 1, 1)
 CLICKABLE = 64
 """Pixels of a part; smaller ones are hardly ever clicked."""
 
@@ -73,18 +73,14 @@ class Batch:
     images: [B, 3, H, W], normalised. cells: [B, 2] row and column, in cells of the embedding, of the image's place in
     the frame. points: [B, K, 2] clicks, x and y in pixels of the image. targets: [B * K, 2, P] one where a pixel
     belongs to the clicked whole (0) or part (1). valid: [B, P] zero where the frame is padded.
-    described: [B, 20, H / 4, W / 4], what is true of the whole and then of the part that the middle of a cell lies in:
-    centre x, y and box x0, y0, x1, y1 in the frame from -1 to 1, logarithm of the area, mean colour. weight:
-    [B, 2, H / 4, W / 4], how much that counts. cell_labels: [B, 2, H / 4, W / 4] numbers of those wholes and parts.
+    cell_labels: [B, 2, H / 2, W / 2] numbers of the whole and of the part at every other pixel.
     """
 
     images: Tensor
-    cells: NDArray[np.int64]
+    cells: Tensor
     points: Tensor
     targets: Tensor
     valid: Tensor
-    described: Tensor
-    weight: Tensor
     cell_labels: Tensor
 
 
@@ -129,39 +125,9 @@ def make_batch(source: SceneSet, seed: tuple[int, ...], recipe: Recipe) -> Batch
     points = torch.stack([columns, rows], dim=2) + inside
     ids = labels.flatten(2).gather(2, chosen[:, None].expand(-1, 2, -1))
     targets = (labels.flatten(2)[:, None] == ids.mT[..., None]).float()
-    described, weight = _describe(images, labels, shown, torch.from_numpy(cells))
     clicked = (points, targets.flatten(0, 1), shown.flatten(1).float())
-    middle = labels[:, :, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
-    return Batch(images, cells, *clicked, described, weight, middle)
-
-
-def _describe(images: Tensor, labels: Tensor, valid: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-    """`described` and `weight` of a batch."""
-    batch, _, height, width = labels.shape
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    at = torch.stack([x, y]).flatten(1).float() + 0.5
-    at = (at + (cells.flip(1) * STRIDE)[:, :, None]) * (2 / SIDE) - 1
-    seen = valid.flatten(1).float()
-    index, middle = labels.flatten(2), slice(STRIDE // 2, None, STRIDE)
-    described, weights = [], []
-    for level in (0, 1):
-        ids = index[:, level]
-
-        def per_region(values: Tensor, how: str, ids: Tensor = ids) -> Tensor:
-            empty = torch.zeros(batch, values.shape[1], 256)
-            return empty.scatter_reduce_(2, ids[:, None].expand_as(values), values, how, include_self=False)
-
-        area = per_region(seen[:, None], "sum").clamp(min=1)
-        means = per_region(torch.cat([at, images.flatten(2)], 1), "mean")
-        boxes = torch.cat([per_region(at, "amin"), per_region(at, "amax")], 1)
-        size = area.log() / math.log(SIDE * SIDE)
-        table = torch.cat([means[:, :2], boxes, size, means[:, 2:]], 1)
-        here = labels[:, level, middle, middle].flatten(1)[:, None]
-        described.append(table.gather(2, here.expand(-1, table.shape[1], -1)))
-        weights.append(area.pow(-0.5).gather(2, here) * valid[:, middle, middle].flatten(1)[:, None])
-    shape = (height // STRIDE, width // STRIDE)
-    weight = torch.cat(weights, 1)
-    return torch.cat(described, 1).unflatten(2, shape), (weight / weight.mean()).unflatten(2, shape)
+    middle = slice(EDGE_STRIDE // 2, None, EDGE_STRIDE)
+    return Batch(images, torch.from_numpy(cells), *clicked, labels[:, :, middle, middle])
 
 
 def _enlarged(rng: np.random.Generator, scene: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,21 +21,31 @@ from segment_anything.modeling import Sam
 from torch import nn
 
 from regionflow.sam_tiny.data import Batch, Recipe, SceneSet, make_batch
-from regionflow.sam_tiny.losses import Outcome, Readout, Schedule, batch_loss, look_at_the_click
+from regionflow.sam_tiny.decoding import look_at_the_click
+from regionflow.sam_tiny.losses import Outcome, Places, Readout, Schedule, batch_loss, quality_loss
 from regionflow.sam_tiny.network import SIDE, sam_tiny
 
 CROP = 128
+ENCODER_SHARE = 10 / 37
+CONNECTED = 0.4333
+"""Share of the mixed stage after which only what is connected to the click counts."""
+STEPS = (1000, 1500, 500, 150)
+PARTS = ("sam", "readout", "places", "mean", "optimiser", "calibrator")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps and sizes. Warm-up, then a cosine to `final` of the learning rate at the end of the last stage."""
+    """Steps and sizes. Warm-up, then a cosine to `final` of the learning rate at the end of the frames' stage.
+
+    The last stage trains nothing but the head that predicts IoUs, on the running mean of the weights.
+    """
 
     encoder_steps: int
     mixed_steps: int
     frame_steps: int
-    crops: int = 16
-    frames: int = 4
+    calibration_steps: int
+    crops: int = 12
+    frames: int = 3
     clicks: int = 4
     learning_rate: float = 1.5e-3
     final: float = 0.01
@@ -43,28 +53,57 @@ class Plan:
     weight_decay: float = 0.03
     ema: float = 0.998
     seed: int = 0
+    bf16: bool = False
+
+    @property
+    def mask_steps(self) -> int:
+        return self.encoder_steps + self.mixed_steps + self.frame_steps
 
     @property
     def steps(self) -> int:
-        return self.encoder_steps + self.mixed_steps + self.frame_steps
+        return self.mask_steps + self.calibration_steps
+
+    def progress(self, step: int) -> float:
+        """From 0 to 1 at the end of the frames' stage; the encoder's stage has a fixed share."""
+        if step < self.encoder_steps:
+            return ENCODER_SHARE * step / self.encoder_steps
+        return ENCODER_SHARE + (1 - ENCODER_SHARE) * (step - self.encoder_steps) / (
+            self.mask_steps - self.encoder_steps
+        )
 
     def rate(self, step: int) -> float:
         """Learning rate of a step; a second warm-up when the decoder joins."""
+        if step >= self.mask_steps:
+            return self.learning_rate * (1 - (step - self.mask_steps) / self.calibration_steps)
         since = step - self.encoder_steps if step >= self.encoder_steps else step
-        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.progress(step)))
         return self.learning_rate * min(1.0, (since + 1) / self.warm_up) * (self.final + (1 - self.final) * cosine)
 
     def schedule(self, step: int) -> Schedule:
-        done = step / self.steps
-        return Schedule(step >= self.encoder_steps, balance=max(0.3, 1 - 2 * done), auxiliary=max(0.2, 1 - 1.5 * done))
+        """Edges count more after a while: at equal weight they were hardly learned.
+
+        From when the decoder joins the embedding must tell where its region is: until then masks go by colour alone.
+        """
+        done, decoder = self.progress(step), step >= self.encoder_steps
+        blurred = step < 0.4 * self.encoder_steps
+        return Schedule(
+            decoder=decoder,
+            balance=max(0.3, 1 - 2 * done),
+            auxiliary=max(0.2, 1 - 1.5 * done),
+            edges=4 if blurred else 12,
+            edge_rarity=1 if blurred else 3,
+            places=4 if decoder else 0,
+            connected=step >= self.encoder_steps + CONNECTED * self.mixed_steps,
+        )
 
     def batch(self, source: SceneSet, step: int) -> Batch:
-        """Crops and frames in turn, at last frames only. Without the decoder a click costs little: there are more."""
-        decoder = step >= self.encoder_steps
-        frames = step >= self.encoder_steps + self.mixed_steps or step % 2 == 1
+        """Crops and frames, at last frames only. Clicks that are not decoded cost little."""
+        decoder = self.encoder_steps <= step < self.mask_steps
+        every = 4 if step < self.encoder_steps else 2
+        frames = step >= self.encoder_steps + self.mixed_steps or step % every == every - 1
         side, size = (SIDE, self.frames) if frames else (CROP, self.crops)
-        clicks = self.clicks if decoder else (8 if frames else 3) * self.clicks
-        power = 0.4 + 0.4 * step / self.steps
+        clicks = self.clicks if decoder else (4 if frames else 2) * self.clicks
+        power = 0.4 + 0.4 * min(1.0, self.progress(step))
         return make_batch(source, (self.seed, step), Recipe(size, side, clicks, power))
 
 
@@ -78,29 +117,41 @@ class Training:
         self.sam = sam_tiny().train()
         self.readout = Readout()
         look_at_the_click(self.sam)
+        self.places = Places()
         self.sam.to(device)
         self.readout.to(device)
+        self.places.to(device)
         self.mean: Sam = copy.deepcopy(self.sam).eval().requires_grad_(False)
         self.parameters = [*self.sam.parameters(), *self.readout.parameters()]
         matrices = [p for p in self.parameters if p.ndim > 1]
         vectors = [p for p in self.parameters if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        groups.append({"params": [*self.places.parameters()], "weight_decay": 0.0})
         self.optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98))
+        head = self.mean.mask_decoder.iou_prediction_head.requires_grad_(True)
+        self.calibrator = torch.optim.AdamW(head.parameters(), lr=plan.learning_rate)
         self.step = 0
         self.seconds = 0.0
 
     def advance(self, source: SceneSet) -> Outcome:
         """One step."""
-        for group in self.optimiser.param_groups:
+        calibrating = self.step >= self.plan.mask_steps
+        optimiser = self.calibrator if calibrating else self.optimiser
+        for group in optimiser.param_groups:
             group["lr"] = self.plan.rate(self.step)
         batch = _to(self.plan.batch(source, self.step), self.device)
-        self.optimiser.zero_grad(set_to_none=True)
-        outcome = batch_loss(self.sam, self.readout, batch, self.plan.schedule(self.step))
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.plan.bf16):
+            if calibrating:
+                outcome = quality_loss(self.mean, batch)
+            else:
+                outcome = batch_loss(self.sam, (self.readout, self.places), batch, self.plan.schedule(self.step))
         outcome.loss.backward()
-        nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], 1.0)
-        self.optimiser.step()
+        nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"] if p.grad is not None], 1.0)
+        optimiser.step()
         self.step += 1
-        self._follow()
+        if not calibrating:
+            self._follow()
         return outcome
 
     @torch.no_grad()
@@ -114,7 +165,7 @@ class Training:
                 mean.copy_(now)
 
     def save(self, path: Path) -> None:
-        state = {name: getattr(self, name).state_dict() for name in ("sam", "readout", "mean", "optimiser")}
+        state = {name: getattr(self, name).state_dict() for name in PARTS}
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         torch.save({**state, "step": self.step, "seconds": self.seconds, "plan": self.plan.__dict__}, temporary)
         temporary.replace(path)
@@ -124,14 +175,13 @@ class Training:
         state = torch.load(path, map_location=self.device, weights_only=True)
         if state["plan"] != self.plan.__dict__:
             raise SystemExit(f"{path} was trained with other settings ({state['plan']}); give another --out")
-        for name in ("sam", "readout", "mean", "optimiser"):
+        for name in PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.step, self.seconds = state["step"], state["seconds"]
 
 
 def _to(batch: Batch, device: str) -> Batch:
-    tensors = {k: v.to(device) for k, v in batch.__dict__.items() if isinstance(v, torch.Tensor)}
-    return Batch(cells=batch.cells, **tensors)
+    return Batch(**{name: tensor.to(device) for name, tensor in batch.__dict__.items()})
 
 
 def _means(training: Training, source: SceneSet, every: int) -> Iterator[dict[str, float]]:
@@ -155,24 +205,27 @@ def _means(training: Training, source: SceneSet, every: int) -> Iterator[dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scenes", type=int, default=8000)
-    parser.add_argument(
-        "--steps", type=int, nargs=3, default=(1400, 1300, 1300), metavar=("ENCODER", "MIXED", "FRAMES")
-    )
+    parser.add_argument("--scenes", type=int, default=4000)
+    stages = ("ENCODER", "MIXED", "FRAMES", "CALIBRATION")
+    parser.add_argument("--steps", type=int, nargs=4, default=STEPS, metavar=stages)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bf16", action="store_true", help="autocast; where the processor has no bfloat16, slower")
     arguments = parser.parse_args()
     source = SceneSet(arguments.out / "scenes", arguments.scenes, os.cpu_count() or 1)
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    encoder, mixed, frames = arguments.steps
-    training = Training(Plan(encoder, mixed, frames, seed=arguments.seed), arguments.device)
+    encoder, mixed, frames, calibration = arguments.steps
+    plan = Plan(encoder, mixed, frames, calibration, seed=arguments.seed, bf16=arguments.bf16)
+    training = Training(plan, arguments.device)
     checkpoint = arguments.out / "checkpoint.pt"
     if checkpoint.exists():
         training.load(checkpoint)
     saved = time.monotonic()
-    with (arguments.out / "record.jsonl").open("a") as record:
+    log = arguments.out / "record.jsonl"
+    _forget_after(log, training.step)
+    with log.open("a") as record:
         for means in _means(training, source, every=50):
             print(json.dumps(means), file=record, flush=True)
             if time.monotonic() - saved > 180:
@@ -180,6 +233,12 @@ def main() -> None:
                 saved = time.monotonic()
     training.save(checkpoint)
     export(training.mean, arguments.out / "sam_tiny.safetensors")
+
+
+def _forget_after(log: Path, step: int) -> None:
+    """Drop what was logged after the checkpoint that training goes on from."""
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    log.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
 
 
 def export(sam: Sam, path: Path) -> None:
