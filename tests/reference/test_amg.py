@@ -166,8 +166,8 @@ def test_same_records_with_the_embedded_weights(embedded: nn.Module) -> None:
     counts = np.array([compare(embedded, IMAGES[name], **{**preset, **options}) for name, options in cases])
     masks, equal = counts.sum(0)
     assert masks >= 50
-    # 218 of 221 when this was written; the three others differ only within 1e-3 logit, as `compare` checks.
-    assert equal >= 0.97 * masks, f"{equal} of {masks} RLEs are equal"
+    # 200 of 201 when this was written; the other differs only within 1e-3 logit, as `compare` checks.
+    assert equal >= 0.99 * masks, f"{equal} of {masks} RLEs are equal"
 
 
 def test_bf16_masks_of_the_embedded_weights_agree(embedded: nn.Module) -> None:
@@ -177,7 +177,7 @@ def test_bf16_masks_of_the_embedded_weights_agree(embedded: nn.Module) -> None:
         exact = generate(embedded, IMAGES[name], AmgOptions(**options))
         bf16 = generate(embedded, IMAGES[name], AmgOptions(**{**options, "precision": "bf16"}))
         best += [max(iou(a, b) for b in bf16) for a in exact]
-    assert np.mean(best) >= 0.95, np.mean(best)
+    assert np.mean(best) >= 0.97, np.mean(best)
 
 
 def test_same_records_as_hq_sam(small_hq: nn.Module) -> None:
