@@ -122,6 +122,14 @@ def test_only_what_is_connected_to_the_point_stays(sam: nn.Module) -> None:
     assert sum(parts) >= 10
 
 
+def test_points_on_the_edge_of_the_image(sam: nn.Module) -> None:
+    corners = [[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]]
+    options = low(points_per_side=None, point_grids=corners, pred_iou_thresh=0.0, only_connected=True)
+    for image in (IMAGE, np.ascontiguousarray(IMAGE[:, :120])):
+        generate(sam, image, options)
+        generate(sam, image, options.model_copy(update={"skip_covered_iou": 0.0}))
+
+
 def test_an_island_goes_and_the_rest_keeps_its_edge() -> None:
     logits = torch.full((1, 8, 12), -2.0)
     logits[0, 2:5, 2:5] = 3.0

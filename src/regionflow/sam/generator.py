@@ -243,8 +243,9 @@ class _Prompter:
             logits = decoded.mask_logits(some)[wanted[some]]
             if self.options.only_connected:
                 repeated = some.repeat_interleave(wanted[some].sum(1)).cpu()
-                at = (prompts[repeated] * torch.tensor([logits.shape[2], logits.shape[1]])).long().numpy()
-                logits = drop_islands(logits, at, self.thresholds.mask)
+                extent = torch.tensor([logits.shape[2], logits.shape[1]])
+                at = (prompts[repeated] * extent).long().minimum(extent - 1)  # a point may lie on the image's edge
+                logits = drop_islands(logits, at.numpy(), self.thresholds.mask)
             found += self.full.masks(logits, self.thresholds)
         return found
 
