@@ -58,7 +58,7 @@ def main() -> None:
 
 def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Run the three sides with one set of weights, print the table, return the figures."""
-    from helpers.small_sam import save_random_vit_b, save_small_sam
+    from helpers.small_sam import embedded_preset, save_random_vit_b, save_small_sam
     from regionflow.weights import EMBEDDED
 
     checkpoint = EMBEDDED if name == "sam_tiny" else folder / f"{name}.pth"
@@ -69,7 +69,9 @@ def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str,
     image = folder / "photo.png"
     Image.fromarray(photo(arguments.image)).save(image)
     side = (8 if name == "vit_b" else 16) if arguments.quick else 32
-    options = {**preset(), "points_per_side": side} if name == "sam_tiny" else options_for(checkpoint, image, side)
+    options = (
+        {**embedded_preset(), "points_per_side": side} if name == "sam_tiny" else options_for(checkpoint, image, side)
+    )
     job = {"checkpoint": str(checkpoint), "image": str(image), "options": options}
     results = {}
     for who in ("reference", "exact", "bf16"):
@@ -101,14 +103,6 @@ def photo(path: Path | None) -> np.ndarray:
     if path is not None:
         return np.asarray(Image.open(path).convert("RGB"))
     return cv2.resize(skimage.data.coffee(), (1800, 1200), interpolation=cv2.INTER_CUBIC)
-
-
-def preset() -> dict[str, float]:
-    """What sam_tiny's preset sets of segment-anything's own options."""
-    from regionflow.config.types import Config
-
-    shared = ("pred_iou_thresh", "stability_score_thresh", "stability_score_offset", "box_nms_thresh")
-    return Config().segmenters["sam_tiny"].model_dump(include={*shared})
 
 
 def options_for(checkpoint: Path, image: Path, side: int) -> dict[str, float]:
@@ -167,14 +161,14 @@ def peak_gb() -> float:
 
 def time_phases(sam: torch.nn.Module, who: str) -> dict[str, float]:
     """Seconds spent in the main parts, filled in while they run."""
-    from regionflow.sam import decoder, generator, masks
+    from regionflow.sam import decoder, masks, prompting
 
     phases: dict[str, float] = defaultdict(float)
     if who == "reference":
         parts = [(sam.image_encoder, "forward", "encoder"), (sam.mask_decoder, "forward", "decoder")]
         parts.append((sam, "postprocess_masks", "full size"))
     else:
-        parts = [(generator, "encode_image", "encoder"), (decoder.ImageDecoder, "decode", "decoder")]
+        parts = [(prompting, "encode_image", "encoder"), (decoder.ImageDecoder, "decode", "decoder")]
         parts += [(decoder.Prompts, "mask_logits", "upscaling"), (masks.FullSize, "masks", "full size")]
     for owner, attribute, phase in parts:
         setattr(owner, attribute, timed(getattr(owner, attribute), phases, phase))

@@ -34,11 +34,9 @@ from regionflow.config.types import Config  # noqa: E402
 from regionflow.discover import sample_photos  # noqa: E402
 from regionflow.images import read  # noqa: E402
 from regionflow.sam.build import build_sam  # noqa: E402
-from regionflow.sam.cleanup import drop_islands  # noqa: E402
-from regionflow.sam.decoder import ImageDecoder  # noqa: E402
-from regionflow.sam.encoder import encode_image  # noqa: E402
 from regionflow.sam.generator import generate  # noqa: E402
 from regionflow.sam.nesting import coverage  # noqa: E402
+from regionflow.sam.prompting import Prompter  # noqa: E402
 from regionflow.sam_tiny import scenes  # noqa: E402
 from regionflow.sam_tiny.data import FIRST_TEST_SEED, FIRST_VALIDATION_SEED  # noqa: E402
 from regionflow.segmenters import graph  # noqa: E402
@@ -100,21 +98,18 @@ def click_correlation(sam: Any, options: SamOptions, drawn: list[scenes.Scene]) 
     Clicks are uniform over parts; the true IoU is with the clicked part or the clicked whole, whichever is better. Of
     each mask counts what the options keep.
     """
-    rng = np.random.default_rng(0)
+    rng, size = np.random.default_rng(0), (scenes.SIDE, scenes.SIDE)
+    every = options.model_copy(update={"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0})
     predicted, true, best = [], [], []
     for scene in drawn:
         parts = np.flatnonzero(np.bincount(scene.parts.ravel()) >= 64)
         places = [rng.choice(np.flatnonzero(scene.parts == p)) for p in rng.choice(parts, CLICKS)]
         at = np.stack(np.unravel_index(places, scene.parts.shape), 1)
         with torch.inference_mode():
-            decoder = ImageDecoder(sam, encode_image(sam, scene.image))
-            decoded = decoder.decode(torch.from_numpy((at[:, ::-1] + 0.5) / scenes.SIDE).float())
-            logits = decoded.mask_logits(torch.arange(CLICKS))
-        if options.only_connected:
-            cells = (at[:, ::-1] * logits.shape[2] // scenes.SIDE).repeat(logits.shape[1], 0)
-            logits = drop_islands(logits.flatten(0, 1), cells, sam.mask_threshold).view_as(logits)
-        masks = torch.nn.functional.interpolate(logits, scene.parts.shape, mode="bilinear").numpy() > 0
-        for (y, x), three, scores in zip(at, masks, decoded.predicted_iou.numpy(), strict=True):
+            (_, answer), *_ = Prompter(sam, scene.image, every, CLICKS).answers(at[:, ::-1], np.arange(CLICKS))
+        masks = [rle.decode(m.encode(size, (0, 0), size)) for m in answer.masks]
+        masks = np.stack(masks).reshape(CLICKS, -1, *size) > 0
+        for (y, x), three, scores in zip(at, masks, answer.iou.numpy(), strict=True):
             part, whole = scene.parts == scene.parts[y, x], scene.wholes == scene.wholes[y, x]
             ious = best_ious(three, np.stack([part, whole]))
             predicted.append(scores)

@@ -9,6 +9,7 @@ the click, which the image's content then distorts.
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from segment_anything import sam_model_registry
@@ -162,3 +163,11 @@ def _tiny_vit_sam(hq: bool) -> nn.Module:
         if name.endswith("attention_biases"):
             nn.init.normal_(parameter, std=0.5)
     return sam
+
+
+def embedded_preset() -> dict[str, Any]:
+    """What sam_tiny's preset sets of segment-anything's own options, which the reference takes as well."""
+    from regionflow.config.types import Config
+
+    own = ("points_per_side", "pred_iou_thresh", "stability_score_thresh", "stability_score_offset", "box_nms_thresh")
+    return Config().segmenters["sam_tiny"].model_dump(include={*own})

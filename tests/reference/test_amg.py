@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from torch import nn
 
-from helpers.small_sam import LOW_THRESHOLDS, save_random_tiny_vit, save_random_vit_b, save_small_sam
+from helpers.small_sam import (
+    LOW_THRESHOLDS,
+    embedded_preset,
+    save_random_tiny_vit,
+    save_random_vit_b,
+    save_small_sam,
+)
 from regionflow import rle
 from regionflow.config.types import Config
 from regionflow.sam.build import build_sam
@@ -47,16 +53,6 @@ def small_hq(folder: Path) -> nn.Module:
 @pytest.fixture(scope="module")
 def embedded() -> nn.Module:
     return build_sam("sam_tiny", EMBEDDED)
-
-
-# What the preset of sam_tiny may set of segment-anything's own options.
-SHARED_OPTIONS = (
-    "points_per_side",
-    "pred_iou_thresh",
-    "stability_score_thresh",
-    "stability_score_offset",
-    "box_nms_thresh",
-)
 
 
 def reference_generator(sam: nn.Module) -> tuple[type, type]:
@@ -156,7 +152,7 @@ def test_same_records_as_segment_anything(small: nn.Module) -> None:
 
 
 def test_same_records_with_the_embedded_weights(embedded: nn.Module) -> None:
-    preset = Config().segmenters["sam_tiny"].model_dump(include={*SHARED_OPTIONS}) | {"points_per_side": 16}
+    preset = embedded_preset() | {"points_per_side": 16}
     cases = [
         ("portrait", {}),
         ("landscape", {"crop_n_layers": 1, "points_per_side": 8}),

@@ -122,11 +122,12 @@ class Training:
         self.readout.to(device)
         self.places.to(device)
         self.mean: Sam = copy.deepcopy(self.sam).eval().requires_grad_(False)
-        self.parameters = [*self.sam.parameters(), *self.readout.parameters()]
-        matrices = [p for p in self.parameters if p.ndim > 1]
-        vectors = [p for p in self.parameters if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        groups.append({"params": [*self.places.parameters()], "weight_decay": 0.0})
+        parameters = [*self.sam.parameters(), *self.readout.parameters()]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": plan.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [*self.places.parameters()], "weight_decay": 0.0},
+        ]
         self.optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98))
         head = self.mean.mask_decoder.iou_prediction_head.requires_grad_(True)
         self.calibrator = torch.optim.AdamW(head.parameters(), lr=plan.learning_rate)
