@@ -165,6 +165,41 @@ def _tiny_vit_sam(hq: bool) -> nn.Module:
     return sam
 
 
+def embedded_hq() -> nn.Module:
+    """An HQ-SAM around the trained weights of sam_tiny; what HQ adds is random and moves masks a little."""
+    from regionflow.sam import tiny_vit
+    from regionflow.sam.build import build_sam
+    from regionflow.weights import EMBEDDED
+
+    class WithEarly(nn.Module):
+        """The encoder, its strides of 4 as early features."""
+
+        def __init__(self, encoder: nn.Module) -> None:
+            super().__init__()
+            self.encoder, self.img_size = encoder, encoder.img_size
+
+        def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+            early = self.encoder.stride4(self.encoder.stride2(x))
+            return self.encoder(x), [early.permute(0, 2, 3, 1)]
+
+    sam = build_sam("sam_tiny", EMBEDDED)
+    plain, dim = sam.mask_decoder, sam.mask_decoder.transformer_dim
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        decoder = tiny_vit.MaskDecoderHQ(
+            num_multimask_outputs=3,
+            transformer=plain.transformer,
+            transformer_dim=dim,
+            iou_head_depth=plain.iou_prediction_head.num_layers,
+            iou_head_hidden_dim=plain.iou_prediction_head.layers[0].out_features,
+            vit_dim=sam.image_encoder.stride4[0][0].out_channels,
+        )
+        decoder.load_state_dict(plain.state_dict(), strict=False)
+        for parameter in decoder.hf_mlp.layers[-1].parameters():
+            parameter.mul_(5)
+    return tiny_vit.Sam(WithEarly(sam.image_encoder), sam.prompt_encoder, decoder).eval()
+
+
 def embedded_preset() -> dict[str, Any]:
     """What sam_tiny's preset sets of segment-anything's own options, which the reference takes as well."""
     from regionflow.config.types import Config

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
+from segment_anything.utils.amg import remove_small_regions
 
 from regionflow import rle
 from regionflow.sam import masks
@@ -112,6 +113,27 @@ def test_small_parts_go_and_unchanged_masks_win() -> None:
     assert kept.tolist() == [1, 2]
     assert cleaned[0] == rle.encode(whole)
     assert (rle.decode(cleaned[2]) == disc(10, 10, 5)).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    box=st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
+    share=st.sampled_from([0.2, 0.5, 0.8, 1.0]),
+    least=st.integers(1, 30),
+    seed=st.integers(0, 1000),
+)
+def test_small_parts_are_those_of_the_whole_image(size, box, share: float, least: int, seed: int) -> None:
+    (height, width), mask = size, np.zeros(size, bool)
+    top, bottom = sorted(int(v * height) for v in box[:2])
+    left, right = sorted(int(v * width) for v in box[2:])
+    rng = np.random.default_rng(seed)
+    part = mask[top : bottom + 1, left : right + 1]
+    part[:] = rng.random(part.shape) < share
+    cleaned, _ = remove_small_parts([rle.encode(mask)], least, 0.7)
+    expected, _ = remove_small_regions(mask, least, "holes")
+    expected, _ = remove_small_regions(expected, least, "islands")
+    assert (rle.decode(cleaned[0]) == expected).all()
 
 
 def test_duplicates_by_mask_overlap() -> None:

@@ -1,4 +1,4 @@
-import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from regionflow.sam_tiny.data import Recipe, SceneSet, make_batch
 from regionflow.sam_tiny.decoding import decode, look_at_the_click
 from regionflow.sam_tiny.losses import mask_losses
 from regionflow.sam_tiny.network import SIDE, Grouping, TinyEncoder, sam_tiny, spread
-from regionflow.sam_tiny.train import Plan, Training
+from regionflow.sam_tiny.train import RATE, STAGES, Plan, Training
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,7 @@ def test_a_perfect_mask_has_no_loss_and_padding_does_not_count() -> None:
 
 
 def test_training_that_was_stopped_goes_on_as_if_it_was_not(source: SceneSet, tmp_path) -> None:
-    plan = Plan(
-        encoder_steps=1, mixed_steps=2, frame_steps=1, calibration_steps=2, crops=2, frames=1, clicks=2, warm_up=2
-    )
+    plan = Plan(tuple(replace(STAGES[i], steps=n, clicks=(2, 2)) for i, n in ((0, 2), (5, 1), (6, 3))), 2, 1, 2)
 
     def train(training: Training, steps: int) -> list[float]:
         return [float(training.advance(source).loss.detach()) for _ in range(steps)]
@@ -135,17 +133,19 @@ def test_training_that_was_stopped_goes_on_as_if_it_was_not(source: SceneSet, tm
     for a, b in zip(whole.mean.state_dict().values(), stopped.mean.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     with pytest.raises(SystemExit, match="other settings"):
-        Training(Plan(1, 1, 1, 1), "cpu").load(tmp_path / "checkpoint.pt")
+        Training(Plan(), "cpu").load(tmp_path / "checkpoint.pt")
 
 
-def test_calibration_changes_nothing_but_predicted_ious(source: SceneSet) -> None:
-    training = Training(Plan(0, 0, 1, calibration_steps=1, frames=1, clicks=2, warm_up=1), "cpu")
-    training.advance(source)
-    before = copy.deepcopy(training.mean.state_dict())
-    training.advance(source)
-    changed = {k for k, v in training.mean.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed
-    assert all(name.startswith("mask_decoder.iou_prediction_head.") for name in changed)
+def test_stages_follow_each_other() -> None:
+    first, second = (replace(STAGES[i], steps=n) for i, n in ((0, 100), (6, 50)))
+    plan = Plan((first, second), warm_up=10)
+    assert plan.steps == 150
+    assert [plan.schedule(step).decoder for step in (0, 99, 100, 149)] == [False, False, True, True]
+    assert plan.rate(0) == pytest.approx(RATE / 10)
+    assert plan.rate(50) == pytest.approx(RATE * (first.rate[0] + first.rate[1]) / 2)
+    assert plan.rate(100) == pytest.approx(RATE * second.rate[0] / 10)
+    with pytest.raises(IndexError, match="150 steps"):
+        plan.stage(150)
 
 
 def test_it_is_small() -> None:

@@ -212,9 +212,10 @@ _SAM_TINY_THRESHOLDS = {
     "skip_covered_iou": 0.6,
     "only_connected": True,
     "pred_iou_thresh": 0.5,
-    "stability_score_thresh": 0.3,
+    "stability_score_thresh": 0.6,
     "box_nms_thresh": 0.95,
     "mask_nms_thresh": 0.8,
+    "min_mask_region_area": 30,
 }
 
 BUILTIN: dict[str, dict[str, dict[str, Any]]] = {

@@ -26,9 +26,12 @@ def remove_small_parts(rles: Sequence[Rle], min_area: int, nms_thresh: float) ->
     cleaned: list[Rle] = []
     boxes, scores = [], []
     for mask_rle in rles:
-        mask, filled = remove_small_regions(rle.decode(mask_rle), min_area, mode="holes")
-        mask, cut = remove_small_regions(mask, min_area, mode="islands")
+        mask = rle.decode(mask_rle)
+        window = _window(mask_rle, mask.shape, min_area)
+        found, filled = remove_small_regions(mask[window], min_area, mode="holes")
+        found, cut = remove_small_regions(found, min_area, mode="islands")
         changed = filled or cut
+        mask[window] = found
         cleaned.append(rle.encode(mask) if changed else mask_rle)
         x, y, width, height = rle.bbox(cleaned[-1])
         boxes.append([x, y, x + max(width - 1, 0), y + max(height - 1, 0)])
@@ -40,6 +43,17 @@ def remove_small_parts(rles: Sequence[Rle], min_area: int, nms_thresh: float) ->
         iou_threshold=nms_thresh,
     )
     return cleaned, kept.numpy()
+
+
+def _window(mask: Rle, size: tuple[int, ...], margin: int) -> tuple[slice, slice]:
+    """The box of a mask with a margin. What is around the box is one strip or ring of `margin` rows or columns.
+
+    So background that goes on outside of the window has at least `margin` pixels inside, and no hole is found there
+    that the whole image would not have.
+    """
+    x, y, width, height = rle.bbox(mask)
+    rows = slice(max(0, y - margin), min(size[0], y + height + margin))
+    return rows, slice(max(0, x - margin), min(size[1], x + width + margin))
 
 
 def suppress_duplicates(

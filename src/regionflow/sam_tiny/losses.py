@@ -179,8 +179,8 @@ class Schedule:
     """What changes while training goes on.
 
     decoder: whether it is trained; balance: as in `mask_losses`; auxiliary: weight of the encoder's own losses beside
-    the decoder's; edges, places: weights of these among those; edge_rarity: as in `edge_loss`; connected: whether only
-    what is connected to the click counts.
+    the decoder's; edges, places: weights of these among those; edge_rarity: as in `edge_loss`; quality: weight of the
+    error of predicted IoUs; connected: whether only what is connected to the click counts.
     """
 
     decoder: bool
@@ -189,6 +189,7 @@ class Schedule:
     edges: float
     edge_rarity: float
     places: float
+    quality: float
     connected: bool
 
 
@@ -237,15 +238,7 @@ def batch_loss(sam: Sam, readouts: tuple[Readout, Places], batch: Batch, schedul
         + 0.5 * losses[:, EITHER].min(-1).values.mean()
     )
     quality, watched = _quality(predicted, iou)
-    return Outcome(masks + 2 * quality + schedule.auxiliary * direct, measured | watched)
-
-
-def quality_loss(sam: Sam, batch: Batch) -> Outcome:
-    """The error of predicted IoUs alone."""
-    valid = batch.valid.repeat_interleave(batch.points.shape[1], 0)
-    logits, predicted = decode(sam, sam.image_encoder.encode(batch.images, batch.cells)[0], batch)
-    _, iou = mask_losses(logits, batch.targets, valid, 0.0, islands_of(logits, batch))
-    return Outcome(*_quality(predicted, iou))
+    return Outcome(masks + schedule.quality * quality + schedule.auxiliary * direct, measured | watched)
 
 
 def _quality(predicted: Tensor, iou: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

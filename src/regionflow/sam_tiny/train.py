@@ -8,11 +8,10 @@ DIR/record.jsonl.
 import argparse
 import copy
 import json
-import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -22,33 +21,91 @@ from torch import nn
 
 from regionflow.sam_tiny.data import Batch, Recipe, SceneSet, make_batch
 from regionflow.sam_tiny.decoding import look_at_the_click
-from regionflow.sam_tiny.losses import Outcome, Places, Readout, Schedule, batch_loss, quality_loss
+from regionflow.sam_tiny.losses import Outcome, Places, Readout, Schedule, batch_loss
 from regionflow.sam_tiny.network import SIDE, sam_tiny
 
 CROP = 128
-ENCODER_SHARE = 10 / 37
-CONNECTED = 0.4333
-"""Share of the mixed stage after which only what is connected to the click counts."""
-STEPS = (1000, 1500, 500, 150)
-PARTS = ("sam", "readout", "places", "mean", "optimiser", "calibrator")
+RATE = 1.5e-3
+PARTS = ("sam", "readout", "places", "mean", "optimiser")
+
+Change = tuple[float, float]
+"""A value at the first step of a stage and after its last; it changes evenly in between."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Steps with the same losses; fields not explained here are those of `Schedule` and `Recipe`.
+
+    rate: share of RATE, after a short warm-up if `warm_up`. frames: every so-manieth batch is of whole frames, the
+    others are of crops. clicks: per crop and per frame.
+    """
+
+    steps: int
+    rate: Change
+    power: Change
+    balance: Change
+    auxiliary: Change = (1.0, 1.0)
+    decoder: bool = False
+    edges: float = 12
+    edge_rarity: float = 3
+    places: float = 4
+    quality: float = 2
+    connected: bool = True
+    frames: int = 2
+    clicks: tuple[int, int] = (4, 4)
+    warm_up: bool = False
+
+    def schedule(self, done: float) -> Schedule:
+        """Losses where `done` of the stage is done, from 0 to 1."""
+        return Schedule(
+            decoder=self.decoder,
+            balance=_at(self.balance, done),
+            auxiliary=_at(self.auxiliary, done),
+            edges=self.edges,
+            edge_rarity=self.edge_rarity,
+            places=self.places,
+            quality=self.quality,
+            connected=self.connected,
+        )
+
+
+def _at(change: Change, done: float) -> float:
+    return change[0] + (change[1] - change[0]) * done
+
+
+# The course that the weights in this package took; docs/sam_tiny.md tells what was learned from which of them. The
+# first five are not how one would begin again: edges count too little, and places and connectedness come late.
+STAGES = (
+    Stage(
+        400,
+        (1.0, 0.98),
+        (0.40, 0.44),
+        (1.0, 0.78),
+        edges=4,
+        edge_rarity=1,
+        places=0,
+        connected=False,
+        frames=4,
+        clicks=(8, 16),
+        warm_up=True,
+    ),
+    Stage(600, (0.98, 0.84), (0.44, 0.51), (0.78, 0.46), places=0, connected=False, frames=4, clicks=(8, 16)),
+    Stage(650, (0.84, 0.50), (0.51, 0.60), (0.46, 0.3), (0.6, 0.24), decoder=True, connected=False, warm_up=True),
+    Stage(850, (0.50, 0.09), (0.60, 0.73), (0.3, 0.3), (0.24, 0.2), decoder=True),
+    Stage(500, (0.09, 0.01), (0.73, 0.80), (0.3, 0.3), (0.2, 0.2), decoder=True, frames=1),
+    Stage(2800, (0.80, 0.23), (0.9, 0.9), (0.3, 0.3), edges=24, clicks=(2, 4), warm_up=True),
+    Stage(750, (0.30, 0.06), (0.9, 0.9), (0.3, 0.3), (0.4, 0.4), decoder=True, quality=6, warm_up=True),
+    Stage(350, (0.06, 0.01), (0.9, 0.9), (0.3, 0.3), (0.4, 0.4), decoder=True, quality=6, frames=1),
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps and sizes. Warm-up, then a cosine to `final` of the learning rate at the end of the frames' stage.
+    """Stages one after the other, and sizes."""
 
-    The last stage trains nothing but the head that predicts IoUs, on the running mean of the weights.
-    """
-
-    encoder_steps: int
-    mixed_steps: int
-    frame_steps: int
-    calibration_steps: int
+    stages: tuple[Stage, ...] = STAGES
     crops: int = 12
     frames: int = 3
-    clicks: int = 4
-    learning_rate: float = 1.5e-3
-    final: float = 0.01
     warm_up: int = 100
     weight_decay: float = 0.03
     ema: float = 0.998
@@ -56,55 +113,35 @@ class Plan:
     bf16: bool = False
 
     @property
-    def mask_steps(self) -> int:
-        return self.encoder_steps + self.mixed_steps + self.frame_steps
-
-    @property
     def steps(self) -> int:
-        return self.mask_steps + self.calibration_steps
+        return sum(stage.steps for stage in self.stages)
 
-    def progress(self, step: int) -> float:
-        """From 0 to 1 at the end of the frames' stage; the encoder's stage has a fixed share."""
-        if step < self.encoder_steps:
-            return ENCODER_SHARE * step / self.encoder_steps
-        return ENCODER_SHARE + (1 - ENCODER_SHARE) * (step - self.encoder_steps) / (
-            self.mask_steps - self.encoder_steps
-        )
+    def stage(self, step: int) -> tuple[Stage, int]:
+        """The stage of a step, and how many of its steps came before."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage, step
+            step -= stage.steps
+        raise IndexError(f"training has {self.steps} steps")
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step; a second warm-up when the decoder joins."""
-        if step >= self.mask_steps:
-            return self.learning_rate * (1 - (step - self.mask_steps) / self.calibration_steps)
-        since = step - self.encoder_steps if step >= self.encoder_steps else step
-        cosine = 0.5 * (1 + math.cos(math.pi * self.progress(step)))
-        return self.learning_rate * min(1.0, (since + 1) / self.warm_up) * (self.final + (1 - self.final) * cosine)
+        """Learning rate of a step."""
+        stage, since = self.stage(step)
+        warm = min(1.0, (since + 1) / self.warm_up) if stage.warm_up else 1.0
+        return RATE * warm * _at(stage.rate, since / stage.steps)
 
     def schedule(self, step: int) -> Schedule:
-        """Edges count more after a while: at equal weight they were hardly learned.
-
-        From when the decoder joins the embedding must tell where its region is: until then masks go by colour alone.
-        """
-        done, decoder = self.progress(step), step >= self.encoder_steps
-        blurred = step < 0.4 * self.encoder_steps
-        return Schedule(
-            decoder=decoder,
-            balance=max(0.3, 1 - 2 * done),
-            auxiliary=max(0.2, 1 - 1.5 * done),
-            edges=4 if blurred else 12,
-            edge_rarity=1 if blurred else 3,
-            places=4 if decoder else 0,
-            connected=step >= self.encoder_steps + CONNECTED * self.mixed_steps,
-        )
+        """Losses of a step."""
+        stage, since = self.stage(step)
+        return stage.schedule(since / stage.steps)
 
     def batch(self, source: SceneSet, step: int) -> Batch:
-        """Crops and frames, at last frames only. Clicks that are not decoded cost little."""
-        decoder = self.encoder_steps <= step < self.mask_steps
-        every = 4 if step < self.encoder_steps else 2
-        frames = step >= self.encoder_steps + self.mixed_steps or step % every == every - 1
+        """Crops or frames."""
+        stage, since = self.stage(step)
+        frames = step % stage.frames == stage.frames - 1
         side, size = (SIDE, self.frames) if frames else (CROP, self.crops)
-        clicks = self.clicks if decoder else (4 if frames else 2) * self.clicks
-        power = 0.4 + 0.4 * min(1.0, self.progress(step))
-        return make_batch(source, (self.seed, step), Recipe(size, side, clicks, power))
+        power = _at(stage.power, since / stage.steps)
+        return make_batch(source, (self.seed, step), Recipe(size, side, stage.clicks[frames], power))
 
 
 class Training:
@@ -128,31 +165,24 @@ class Training:
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
             {"params": [*self.places.parameters()], "weight_decay": 0.0},
         ]
-        self.optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98))
-        head = self.mean.mask_decoder.iou_prediction_head.requires_grad_(True)
-        self.calibrator = torch.optim.AdamW(head.parameters(), lr=plan.learning_rate)
+        self.optimiser = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
         self.step = 0
         self.seconds = 0.0
 
     def advance(self, source: SceneSet) -> Outcome:
         """One step."""
-        calibrating = self.step >= self.plan.mask_steps
-        optimiser = self.calibrator if calibrating else self.optimiser
-        for group in optimiser.param_groups:
+        groups = self.optimiser.param_groups
+        for group in groups:
             group["lr"] = self.plan.rate(self.step)
         batch = _to(self.plan.batch(source, self.step), self.device)
-        optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.plan.bf16):
-            if calibrating:
-                outcome = quality_loss(self.mean, batch)
-            else:
-                outcome = batch_loss(self.sam, (self.readout, self.places), batch, self.plan.schedule(self.step))
+            outcome = batch_loss(self.sam, (self.readout, self.places), batch, self.plan.schedule(self.step))
         outcome.loss.backward()
-        nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"] if p.grad is not None], 1.0)
-        optimiser.step()
+        nn.utils.clip_grad_norm_([p for group in groups for p in group["params"] if p.grad is not None], 1.0)
+        self.optimiser.step()
         self.step += 1
-        if not calibrating:
-            self._follow()
+        self._follow()
         return outcome
 
     @torch.no_grad()
@@ -168,13 +198,13 @@ class Training:
     def save(self, path: Path) -> None:
         state = {name: getattr(self, name).state_dict() for name in PARTS}
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        torch.save({**state, "step": self.step, "seconds": self.seconds, "plan": self.plan.__dict__}, temporary)
+        torch.save({**state, "step": self.step, "seconds": self.seconds, "plan": asdict(self.plan)}, temporary)
         temporary.replace(path)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of the same plan."""
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["plan"] != self.plan.__dict__:
+        if state["plan"] != asdict(self.plan):
             raise SystemExit(f"{path} was trained with other settings ({state['plan']}); give another --out")
         for name in PARTS:
             getattr(self, name).load_state_dict(state[name])
@@ -207,8 +237,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=4000)
-    stages = ("ENCODER", "MIXED", "FRAMES", "CALIBRATION")
-    parser.add_argument("--steps", type=int, nargs=4, default=STEPS, metavar=stages)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -217,9 +245,7 @@ def main() -> None:
     source = SceneSet(arguments.out / "scenes", arguments.scenes, os.cpu_count() or 1)
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    encoder, mixed, frames, calibration = arguments.steps
-    plan = Plan(encoder, mixed, frames, calibration, seed=arguments.seed, bf16=arguments.bf16)
-    training = Training(plan, arguments.device)
+    training = Training(Plan(seed=arguments.seed, bf16=arguments.bf16), arguments.device)
     checkpoint = arguments.out / "checkpoint.pt"
     if checkpoint.exists():
         training.load(checkpoint)
