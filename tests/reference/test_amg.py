@@ -14,6 +14,7 @@ from torch import nn
 
 from helpers.small_sam import (
     LOW_THRESHOLDS,
+    embedded_hq,
     embedded_preset,
     save_random_tiny_vit,
     save_random_vit_b,
@@ -187,7 +188,25 @@ def test_same_records_as_hq_sam(small_hq: nn.Module) -> None:
     counts = np.array([compare(small_hq, IMAGES[name], **options) for name, options in cases])
     masks, equal = counts.sum(0)
     assert masks >= 30
+    # Random weights amplify rounding, the reference's as much as ours: 92 of 94 when this was written.
     assert equal >= 0.95 * masks, f"{equal} of {masks} RLEs are equal"
+
+
+def test_same_records_as_hq_sam_with_trained_weights() -> None:
+    sam = embedded_hq()
+    preset = embedded_preset() | {"points_per_side": 8}
+    cases = [
+        ("portrait", {}),
+        ("landscape", {}),
+        ("square", {"points_per_side": 12, "min_mask_region_area": 100}),
+        ("tiny", {}),
+        ("one pixel high", {"stability_score_thresh": 0.0}),
+        ("square", {"crop_n_layers": 1, "points_per_side": 4}),
+    ]
+    counts = np.array([compare(sam, IMAGES[name], **{**preset, **options}) for name, options in cases])
+    masks, equal = counts.sum(0)
+    assert masks >= 100
+    assert equal >= 0.99 * masks, f"{equal} of {masks} RLEs are equal"
 
 
 @pytest.mark.parametrize(

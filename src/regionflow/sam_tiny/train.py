@@ -42,8 +42,8 @@ class Stage:
 
     steps: int
     rate: Change
-    power: Change
-    balance: Change
+    power: Change = (0.9, 0.9)
+    balance: Change = (0.3, 0.3)
     auxiliary: Change = (1.0, 1.0)
     decoder: bool = False
     edges: float = 12
@@ -78,9 +78,9 @@ def _at(change: Change, done: float) -> float:
 STAGES = (
     Stage(
         400,
-        (1.0, 0.98),
-        (0.40, 0.44),
-        (1.0, 0.78),
+        rate=(1.0, 0.98),
+        power=(0.40, 0.44),
+        balance=(1.0, 0.78),
         edges=4,
         edge_rarity=1,
         places=0,
@@ -89,13 +89,31 @@ STAGES = (
         clicks=(8, 16),
         warm_up=True,
     ),
-    Stage(600, (0.98, 0.84), (0.44, 0.51), (0.78, 0.46), places=0, connected=False, frames=4, clicks=(8, 16)),
-    Stage(650, (0.84, 0.50), (0.51, 0.60), (0.46, 0.3), (0.6, 0.24), decoder=True, connected=False, warm_up=True),
-    Stage(850, (0.50, 0.09), (0.60, 0.73), (0.3, 0.3), (0.24, 0.2), decoder=True),
-    Stage(500, (0.09, 0.01), (0.73, 0.80), (0.3, 0.3), (0.2, 0.2), decoder=True, frames=1),
-    Stage(2800, (0.80, 0.23), (0.9, 0.9), (0.3, 0.3), edges=24, clicks=(2, 4), warm_up=True),
-    Stage(750, (0.30, 0.06), (0.9, 0.9), (0.3, 0.3), (0.4, 0.4), decoder=True, quality=6, warm_up=True),
-    Stage(350, (0.06, 0.01), (0.9, 0.9), (0.3, 0.3), (0.4, 0.4), decoder=True, quality=6, frames=1),
+    Stage(
+        600,
+        rate=(0.98, 0.84),
+        power=(0.44, 0.51),
+        balance=(0.78, 0.46),
+        places=0,
+        connected=False,
+        frames=4,
+        clicks=(8, 16),
+    ),
+    Stage(
+        650,
+        rate=(0.84, 0.50),
+        power=(0.51, 0.60),
+        balance=(0.46, 0.3),
+        auxiliary=(0.6, 0.24),
+        decoder=True,
+        connected=False,
+        warm_up=True,
+    ),
+    Stage(850, rate=(0.50, 0.09), power=(0.60, 0.73), auxiliary=(0.24, 0.2), decoder=True),
+    Stage(500, rate=(0.09, 0.01), power=(0.73, 0.80), auxiliary=(0.2, 0.2), decoder=True, frames=1),
+    Stage(2800, rate=(0.80, 0.23), edges=24, clicks=(2, 4), warm_up=True),
+    Stage(750, rate=(0.30, 0.06), auxiliary=(0.4, 0.4), decoder=True, quality=6, warm_up=True),
+    Stage(350, rate=(0.06, 0.01), auxiliary=(0.4, 0.4), decoder=True, quality=6, frames=1),
 )
 
 
