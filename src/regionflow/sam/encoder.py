@@ -44,8 +44,8 @@ def input_size(height: int, width: int, long_side: int) -> tuple[int, int]:
 def encode_image(sam: Sam, image: NDArray[np.uint8], bf16: bool = False) -> EncodedImage:
     """Encode an RGB image uint8 [H, W, 3] as segment-anything does; `bf16` computes under autocast.
 
-    sam_tiny's encoder stays in float32: it is a fiftieth of the work, and rounding there moves masks as much as rounding
-    in all of the decoder.
+    sam_tiny's encoder stays in float32: it is a fiftieth of the work, and rounding there moves masks about as much as
+    rounding in all of the decoder.
     """
     size = (image.shape[0], image.shape[1])
     resized = input_size(*size, sam.image_encoder.img_size)
