@@ -31,7 +31,8 @@ def remove_small_parts(rles: Sequence[Rle], min_area: int, nms_thresh: float) ->
         found, filled = remove_small_regions(mask[window], min_area, mode="holes")
         found, cut = remove_small_regions(found, min_area, mode="islands")
         changed = filled or cut
-        mask[window] = found
+        if changed:
+            mask[window] = found
         cleaned.append(rle.encode(mask) if changed else mask_rle)
         x, y, width, height = rle.bbox(cleaned[-1])
         boxes.append([x, y, x + max(width - 1, 0), y + max(height - 1, 0)])

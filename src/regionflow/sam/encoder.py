@@ -15,8 +15,6 @@ from segment_anything.modeling.image_encoder import Attention, get_rel_pos, wind
 from torch import Tensor
 from torchvision.transforms.functional import resize, to_pil_image
 
-from regionflow.sam_tiny.network import TinyEncoder
-
 # Elements of the attention bias that exist at once: about what a CPU's caches hold, and what a GPU needs to be busy.
 BIAS_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 28}
 
@@ -42,18 +40,14 @@ def input_size(height: int, width: int, long_side: int) -> tuple[int, int]:
 
 
 def encode_image(sam: Sam, image: NDArray[np.uint8], bf16: bool = False) -> EncodedImage:
-    """Encode an RGB image uint8 [H, W, 3] as segment-anything does; `bf16` computes under autocast.
-
-    sam_tiny's encoder stays in float32: it is a fiftieth of the work, and rounding there moves masks about as much as
-    rounding in all of the decoder.
-    """
+    """Encode an RGB image uint8 [H, W, 3] as segment-anything does; `bf16` computes under autocast."""
     size = (image.shape[0], image.shape[1])
     resized = input_size(*size, sam.image_encoder.img_size)
     pixels = np.asarray(resize(to_pil_image(np.ascontiguousarray(image)), list(resized)))
     tensor = torch.as_tensor(pixels.copy(), device=sam.device).permute(2, 0, 1).contiguous()[None]
     tensor = sam.preprocess(tensor)
-    encoder = sam.image_encoder
-    with torch.autocast(tensor.device.type, torch.bfloat16, enabled=bf16 and not isinstance(encoder, TinyEncoder)):
+    with torch.autocast(tensor.device.type, torch.bfloat16, enabled=bf16):
+        encoder = sam.image_encoder
         if hasattr(encoder, "blocks"):
             embedding, early = _encode_vit(encoder, tensor)
         else:

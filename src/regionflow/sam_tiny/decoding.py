@@ -61,7 +61,7 @@ def decode(sam: Sam, embedding: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     output = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(len(points), -1, -1)
     tokens = torch.cat([output, point, nothing], dim=1)
 
-    keys = (embedding + prompts.no_mask_embed.weight[..., None, None]).flatten(2).mT.to(working_dtype(embedding))
+    keys = (embedding + prompts.no_mask_embed.weight[..., None, None]).flatten(2).mT.to(_working_dtype(embedding))
     place = placed.flatten(2).mT.to(keys.dtype)
     with torch.autocast(embedding.device.type, enabled=False):
         found, keys = _transform(decoder.transformer, tokens, keys, place, clicks)
@@ -72,7 +72,7 @@ def decode(sam: Sam, embedding: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         return logits, decoder.iou_prediction_head(found[:, 0])
 
 
-def working_dtype(embedding: Tensor) -> torch.dtype:
+def _working_dtype(embedding: Tensor) -> torch.dtype:
     """The type of autocast where that is on."""
     device = embedding.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else embedding.dtype

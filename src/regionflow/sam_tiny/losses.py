@@ -167,10 +167,8 @@ def edge_loss(edges: Tensor, batch: Batch, rarity: float) -> Tensor:
         right, down = seen[:, :, 0, ..., :-1], seen[:, :, 1, ..., :-1, :]
         between = (labels[..., 1:] != labels[..., :-1], labels[:, :, 1:] != labels[:, :, :-1])
         for logits, truth in zip((right, down), between, strict=True):
-            total = (
-                total
-                + F.binary_cross_entropy_with_logits(logits, truth.float().expand_as(logits), pos_weight=weight) / 4
-            )
+            known = truth.float().expand_as(logits)
+            total = total + F.binary_cross_entropy_with_logits(logits, known, pos_weight=weight) / 4
     return total
 
 
@@ -183,14 +181,14 @@ class Schedule:
     error of predicted IoUs; connected: whether only what is connected to the click counts.
     """
 
-    decoder: bool
-    balance: float
-    auxiliary: float
-    edges: float
-    edge_rarity: float
-    places: float
-    quality: float
-    connected: bool
+    decoder: bool = False
+    balance: float = 0.3
+    auxiliary: float = 1.0
+    edges: float = 12.0
+    edge_rarity: float = 3.0
+    places: float = 4.0
+    quality: float = 2.0
+    connected: bool = True
 
 
 @dataclass(frozen=True)

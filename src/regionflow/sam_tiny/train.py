@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -34,39 +34,25 @@ Change = tuple[float, float]
 
 @dataclass(frozen=True)
 class Stage:
-    """Steps with the same losses; fields not explained here are those of `Schedule` and `Recipe`.
+    """Steps with the same losses, but for their balance and auxiliary weight.
 
-    rate: share of RATE, after a short warm-up if `warm_up`. frames: every so-manieth batch is of whole frames, the
-    others are of crops. clicks: per crop and per frame.
+    rate: share of RATE, after a short warm-up if `warm_up`. frames_every: one batch in so many is of whole frames, the
+    others are of crops. clicks: per crop and per frame. power: as in `Recipe`; balance, auxiliary: as in `Schedule`.
     """
 
     steps: int
     rate: Change
+    losses: Schedule
     power: Change = (0.9, 0.9)
     balance: Change = (0.3, 0.3)
     auxiliary: Change = (1.0, 1.0)
-    decoder: bool = False
-    edges: float = 12
-    edge_rarity: float = 3
-    places: float = 4
-    quality: float = 2
-    connected: bool = True
-    frames: int = 2
+    frames_every: int = 2
     clicks: tuple[int, int] = (4, 4)
     warm_up: bool = False
 
     def schedule(self, done: float) -> Schedule:
         """Losses where `done` of the stage is done, from 0 to 1."""
-        return Schedule(
-            decoder=self.decoder,
-            balance=_at(self.balance, done),
-            auxiliary=_at(self.auxiliary, done),
-            edges=self.edges,
-            edge_rarity=self.edge_rarity,
-            places=self.places,
-            quality=self.quality,
-            connected=self.connected,
-        )
+        return replace(self.losses, balance=_at(self.balance, done), auxiliary=_at(self.auxiliary, done))
 
 
 def _at(change: Change, done: float) -> float:
@@ -79,41 +65,36 @@ STAGES = (
     Stage(
         400,
         rate=(1.0, 0.98),
+        losses=Schedule(edges=4, edge_rarity=1, places=0, connected=False),
         power=(0.40, 0.44),
         balance=(1.0, 0.78),
-        edges=4,
-        edge_rarity=1,
-        places=0,
-        connected=False,
-        frames=4,
+        frames_every=4,
         clicks=(8, 16),
         warm_up=True,
     ),
     Stage(
         600,
         rate=(0.98, 0.84),
+        losses=Schedule(places=0, connected=False),
         power=(0.44, 0.51),
         balance=(0.78, 0.46),
-        places=0,
-        connected=False,
-        frames=4,
+        frames_every=4,
         clicks=(8, 16),
     ),
     Stage(
         650,
         rate=(0.84, 0.50),
+        losses=Schedule(decoder=True, connected=False),
         power=(0.51, 0.60),
         balance=(0.46, 0.3),
         auxiliary=(0.6, 0.24),
-        decoder=True,
-        connected=False,
         warm_up=True,
     ),
-    Stage(850, rate=(0.50, 0.09), power=(0.60, 0.73), auxiliary=(0.24, 0.2), decoder=True),
-    Stage(500, rate=(0.09, 0.01), power=(0.73, 0.80), auxiliary=(0.2, 0.2), decoder=True, frames=1),
-    Stage(2800, rate=(0.80, 0.23), edges=24, clicks=(2, 4), warm_up=True),
-    Stage(750, rate=(0.30, 0.06), auxiliary=(0.4, 0.4), decoder=True, quality=6, warm_up=True),
-    Stage(350, rate=(0.06, 0.01), auxiliary=(0.4, 0.4), decoder=True, quality=6, frames=1),
+    Stage(850, (0.50, 0.09), Schedule(decoder=True), power=(0.60, 0.73), auxiliary=(0.24, 0.2)),
+    Stage(500, (0.09, 0.01), Schedule(decoder=True), power=(0.73, 0.80), auxiliary=(0.2, 0.2), frames_every=1),
+    Stage(2800, (0.80, 0.23), Schedule(edges=24), clicks=(2, 4), warm_up=True),
+    Stage(750, (0.30, 0.06), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), warm_up=True),
+    Stage(350, (0.06, 0.01), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), frames_every=1),
 )
 
 
@@ -156,7 +137,7 @@ class Plan:
     def batch(self, source: SceneSet, step: int) -> Batch:
         """Crops or frames."""
         stage, since = self.stage(step)
-        frames = step % stage.frames == stage.frames - 1
+        frames = step % stage.frames_every == stage.frames_every - 1
         side, size = (SIDE, self.frames) if frames else (CROP, self.crops)
         power = _at(stage.power, since / stage.steps)
         return make_batch(source, (self.seed, step), Recipe(size, side, stage.clicks[frames], power))
