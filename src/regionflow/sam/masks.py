@@ -6,6 +6,8 @@ around low-resolution samples above the lowest threshold can hold any mask pixel
 that stay in the cache. Everything is transposed, [x, y], because RLE runs go down the columns.
 """
 
+import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,8 @@ from regionflow.rle import Rle
 # Columns of one block on a CPU, and elements of full-size logits that exist at once on a GPU.
 CPU_COLUMNS = 256
 GPU_ELEMENTS = 1 << 26
+
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class FullMask:
     """
 
     edges: NDArray[np.int64]
-    box: tuple[int, int, int, int]
+    box: Box
     stability: float
 
     @property
@@ -89,10 +93,13 @@ class FullSize:
 
     def _chunk(self, logits: Tensor, thresholds: Thresholds) -> list[FullMask | None]:
         low, high = thresholds.mask - thresholds.stability_offset, thresholds.mask + thresholds.stability_offset
-        active = (logits > low).any(0)
-        top, bottom = self.rows.reach(active.any(1))
-        left, right = self.columns.reach(active.any(0))
-        pixels = np.zeros((len(logits), right - left, bottom - top + 1), dtype=bool)
+        active = (logits.amax(0) > low).cpu().numpy()
+        top, bottom = self.rows.reach(np.any(active, axis=1))
+        left, right = self.columns.reach(np.any(active, axis=0))
+        # A pixel before the first and one below each column end every span.
+        shape = len(logits), right - left, bottom - top + 1
+        flat = torch.zeros(1 + math.prod(shape), dtype=torch.bool, device=self.device)
+        pixels = flat[1:].view(shape)
         above_low, above_high = np.zeros(len(logits), dtype=np.int64), np.zeros(len(logits), dtype=np.int64)
         samples, weights = self.rows.weights_of(top, bottom)
         tall = logits.mT[:, :, samples] @ weights.T
@@ -103,29 +110,32 @@ class FullSize:
             block = weights @ tall[:, samples]
             above_low += _count(block, low)
             above_high += _count(block, high)
-            pixels[:, start - left : stop - left, :-1] = (block > thresholds.mask).cpu().numpy()
+            _above(block, thresholds.mask, pixels[:, start - left : stop - left, :-1])
         # A mask with no pixel above the low threshold has no score; segment-anything's NaN fails any threshold.
         scores = np.divide(
             above_high, above_low, out=np.zeros(len(logits), np.float32), where=above_low > 0, dtype=np.float32
         )
         stable = scores >= thresholds.stability if thresholds.stability > 0 else np.ones(len(logits), dtype=bool)
+        if not stable.any():
+            return [None] * len(logits)
         return [
-            self._spans(mask, left, top, float(score)) if keep else None
-            for mask, score, keep in zip(pixels, scores, stable, strict=True)
+            FullMask(*spans, float(score)) if keep else None
+            for spans, score, keep in zip(self._spans(flat, shape, (left, top)), scores, stable, strict=True)
         ]
 
-    def _spans(self, pixels: NDArray[np.bool_], left: int, top: int, score: float) -> FullMask:
-        """Spans of a mask [x, y + 1] whose first pixel is (left, top); the last row is False and ends every span."""
-        flat = pixels.ravel()
-        edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-        if flat.size and flat[0]:
-            edges = np.concatenate([[0], edges])
-        if not len(edges):
-            return FullMask(edges, (0, 0, 0, 0), score)
-        columns, rows = np.divmod(edges, pixels.shape[1])
-        last = int(rows[1::2].max()) + top - 1
-        box = (int(columns[0]) + left, int(rows[0::2].min()) + top, int(columns[-1]) + left, last)
-        return FullMask((columns + left) * self.size[0] + rows + top, box, score)
+    def _spans(
+        self, flat: Tensor, shape: tuple[int, int, int], first: tuple[int, int]
+    ) -> list[tuple[NDArray[np.int64], Box]]:
+        """Edges and box of each of the masks of `shape` [n, x, y] that follow the first element of `flat`.
+
+        first: x and y of their first pixel. Only the edges leave the device.
+        """
+        columns, rows = np.divmod(_flatnonzero(flat[1:] != flat[:-1]), shape[2])
+        which, columns = np.divmod(columns, shape[1])
+        ends = np.searchsorted(which, np.arange(shape[0] + 1)).tolist()
+        columns, rows = columns + first[0], rows + first[1]
+        edges = columns * self.size[0] + rows
+        return [(edges[a:b], _box(columns[a:b], rows[a:b])) for a, b in itertools.pairwise(ends)]
 
 
 class _Axis:
@@ -141,9 +151,9 @@ class _Axis:
         self.reads = used.argmax(1), used.shape[1] - used[:, ::-1].argmax(1)
         self.read_by = used.argmax(0), np.where(used.any(0), used.shape[0] - used[::-1].argmax(0), 0)
 
-    def reach(self, active: Tensor) -> tuple[int, int]:
+    def reach(self, active: NDArray[np.bool_]) -> tuple[int, int]:
         """Full-size positions [first, last) that read any of the active samples, a bool per sample."""
-        samples = np.flatnonzero(active.cpu().numpy() & (self.read_by[1] > 0))
+        samples = np.flatnonzero(active & (self.read_by[1] > 0))
         if not len(samples):
             return 0, 0
         return int(self.read_by[0][samples].min()), int(self.read_by[1][samples].max())
@@ -154,6 +164,29 @@ class _Axis:
             return slice(0, 0), self.weights[:0, :0]
         samples = slice(int(self.reads[0][first]), int(self.reads[1][last - 1]))
         return samples, self.weights[first:last, samples]
+
+
+def _box(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Box:
+    """Box of the spans that start and stop there in turn."""
+    if not len(columns):
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[::2].min()), int(columns[-1]), int(rows[1::2].max()) - 1
+
+
+# What numpy does here takes torch up to four times as long on a CPU.
+
+
+def _above(x: Tensor, level: float, out: Tensor) -> None:
+    """Whether each element is above a level."""
+    if x.device.type == "cpu":
+        np.greater(x.numpy(), level, out=out.numpy())
+    else:
+        torch.gt(x, level, out=out)
+
+
+def _flatnonzero(x: Tensor) -> NDArray[np.int64]:
+    """Indices of what is true."""
+    return np.flatnonzero(x.numpy()) if x.device.type == "cpu" else x.nonzero()[:, 0].cpu().numpy()
 
 
 def _count(x: Tensor, level: float) -> NDArray[np.int64]:
