@@ -92,8 +92,9 @@ def connected_at(masks: NDArray[np.bool_], points: NDArray[np.int64]) -> NDArray
     parts = np.zeros_like(masks)
     for mask, part, (x, y) in zip(masks, parts, points.tolist(), strict=True):
         if mask[y, x]:
-            _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-            np.equal(labels, labels[y, x], out=part)
+            filled = mask.astype(np.uint8)
+            cv2.floodFill(filled, None, (x, y), 2, flags=4)
+            np.equal(filled, 2, out=part)
     return parts
 
 
