@@ -1,6 +1,7 @@
 """Automatic mask generation: segment-anything and ours in turn, each in its own process, on the same photo and weights.
 
     python benchmarks/amg.py [--quick] [--weights small sam_tiny vit_b] [--image photo.jpg] [--threads 1]
+                             [--device cuda] [--files 20]
 
 sam_tiny are the embedded, trained weights at its preset. The others are random (tests/helpers/small_sam.py fits their
 heads so that real masks come out) with the predicted IoU threshold set so that about 10 % of the candidates pass. The
@@ -12,7 +13,9 @@ fp32_identical                        share of masks equal, in the same order, b
                                       1e-3 of the threshold
 fp32_equal_rle                        share of masks whose RLEs are equal strings
 bf16_mean_iou, bf16_missing           mean IoU of each reference mask with its best bf16 mask; those below 0.5
-peak_memory_ratio                     reference's peak resident memory over exact mode's
+reference_bf16_speedup, _mean_iou     the same two of segment-anything with its encoder and decoder under autocast
+peak_memory_ratio                     reference's peak memory over exact mode's: resident, or allocated on the GPU
+fp32_, bf16_files_speedup             with --files: images per second over the reference's, from JPEG to JSON file
 """
 
 import argparse
@@ -36,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 WEIGHTS = ("small", "sam_tiny", "vit_b")
+SIDES = ("reference", "reference bf16", "exact", "bf16")
 
 
 def main() -> None:
@@ -44,6 +48,8 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", default=[*WEIGHTS], choices=WEIGHTS)
     parser.add_argument("--image", type=Path, help="a photo; default: a sample of scikit-image, enlarged to 1200x1800")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--files", type=int, default=0, help="copies of the photo to take from file to file; default 0")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -57,7 +63,7 @@ def main() -> None:
 
 
 def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    """Run the three sides with one set of weights, print the table, return the figures."""
+    """Run all sides with one set of weights, print the table, return the figures."""
     from helpers.small_sam import embedded_preset, save_random_vit_b, save_small_sam
     from regionflow.weights import EMBEDDED
 
@@ -73,16 +79,23 @@ def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str,
         {**embedded_preset(), "points_per_side": side} if name == "sam_tiny" else options_for(checkpoint, image, side)
     )
     job = {"checkpoint": str(checkpoint), "image": str(image), "options": options}
+    job |= {"device": arguments.device, "files": arguments.files}
     results = {}
-    for who in ("reference", "exact", "bf16"):
+    for who in SIDES:
         path = folder / f"{name}-{who}.json"
         path.write_text(json.dumps(job | {"out": str(folder / f"{name}-{who}-out.json")}))
         command = [sys.executable, __file__, "--side", who, "--job", str(path), "--threads", str(arguments.threads)]
         subprocess.run(command, check=True)
         results[who] = json.loads((folder / f"{name}-{who}-out.json").read_text())
     print_table(name, job["options"], results)
-    reference, exact, bf16 = (results[who] for who in ("reference", "exact", "bf16"))
+    reference, reference_bf16, exact, bf16 = (results[who] for who in SIDES)
     best = best_ious(reference["rles"], bf16["rles"])
+    by_autocast = best_ious(reference["rles"], reference_bf16["rles"])
+    files = {
+        f"{name}_files_speedup": round(result["files_per_second"] / reference["files_per_second"], 2)
+        for name, result in (("fp32", exact), ("bf16", bf16), ("reference_bf16", reference_bf16))
+        if arguments.files
+    }
     return {
         "fp32_speedup": round(reference["seconds"] / exact["seconds"], 2),
         "fp32_identical": round(identical(checkpoint, image, reference, exact), 4),
@@ -92,9 +105,12 @@ def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str,
         "bf16_cpu_speedup": round(reference["cpu_seconds"] / bf16["cpu_seconds"], 2),
         "bf16_mean_iou": round(float(best.mean()), 4),
         "bf16_missing": int((best <= 0.5).sum()),
+        "reference_bf16_speedup": round(reference["seconds"] / reference_bf16["seconds"], 2),
+        "reference_bf16_mean_iou": round(float(by_autocast.mean()), 4),
         "masks": len(reference["rles"]),
         "bf16_masks": len(bf16["rles"]),
         "peak_memory_ratio": round(reference["peak_gb"] / exact["peak_gb"], 2),
+        **files,
     }
 
 
@@ -123,19 +139,12 @@ def options_for(checkpoint: Path, image: Path, side: int) -> dict[str, float]:
 
 def run_side(who: str, job: dict) -> None:
     """Generate masks once, after a warm-up on a small picture, and write seconds, phases, peak memory and RLEs."""
-    from segment_anything import SamAutomaticMaskGenerator
-
     from regionflow.sam.build import build_sam
-    from regionflow.sam.generator import generate
-    from regionflow.sam.options import AmgOptions
 
-    sam = build_sam("auto", Path(job["checkpoint"]))
+    sam = build_sam("auto", Path(job["checkpoint"])).to(job["device"])
     image = np.asarray(Image.open(job["image"]))
-    run: Callable[[np.ndarray, dict], list[dict]]
-    if who == "reference":
-        run = lambda x, options: SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **options).generate(x)  # noqa: E731
-    else:
-        run = lambda x, options: generate(sam, x, AmgOptions(**options, precision=who))  # noqa: E731
+    run = runner(who, sam)
+    files = {"files_per_second": files_per_second(who, sam, job)} if job["files"] else {}
     phases = time_phases(sam, who)
     run(image[::8, ::8], job["options"] | {"points_per_side": 2})
     phases.clear()
@@ -146,15 +155,66 @@ def run_side(who: str, job: dict) -> None:
         "seconds": seconds,
         "cpu_seconds": time.process_time() - cpu_start,
         "phases": phases | {"rest": seconds - sum(phases.values())},
-        "peak_gb": peak_gb(),
+        "peak_gb": peak_gb(job["device"]),
         "rles": [a["segmentation"] for a in found],
         "points": [a["point_coords"] for a in found],
+        **files,
     }
     Path(job["out"]).write_text(json.dumps(out))
 
 
-def peak_gb() -> float:
-    """Peak resident memory of this process. (getrusage would count the parent's pages from before exec.)"""
+def runner(who: str, sam: torch.nn.Module) -> Callable[[np.ndarray, dict], list[dict]]:
+    """From an image and options to annotations."""
+    from segment_anything import SamAutomaticMaskGenerator
+
+    from regionflow.sam.generator import generate
+    from regionflow.sam.options import AmgOptions
+
+    if who == "reference bf16":
+        for part in (sam.image_encoder, sam.mask_decoder):
+            part.forward = under_autocast(part.forward, sam.device.type)
+    if who.startswith("reference"):
+        return lambda x, options: SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **options).generate(x)
+    return lambda x, options: generate(sam, x, AmgOptions(**options, precision=who))
+
+
+def under_autocast(forward: Callable, device: str) -> Callable:
+    """The function in bfloat16; what it returns is float32, because segment-anything's filters take nothing else."""
+
+    def wrapper(*args: object, **kwargs: object) -> object:
+        with torch.autocast(device, torch.bfloat16):
+            out = forward(*args, **kwargs)
+        return tuple(x.float() for x in out) if isinstance(out, tuple) else out.float()
+
+    return wrapper
+
+
+def files_per_second(who: str, sam: torch.nn.Module, job: dict) -> float:
+    """Images per second from JPEG files to JSON files; ours reads, decodes and encodes beside the GPU's work."""
+    from regionflow.sam.generator import generate_many
+    from regionflow.sam.options import AmgOptions
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        photos = [folder / f"{i}.jpg" for i in range(job["files"])]
+        for path in photos:
+            Image.open(job["image"]).save(path, quality=95)
+        start = time.perf_counter()
+        images = (np.asarray(Image.open(path)) for path in photos)
+        if who.startswith("reference"):
+            run = runner("reference", sam)
+            results = (run(image, job["options"]) for image in images)
+        else:
+            results = generate_many(sam, images, AmgOptions(**job["options"], precision=who))
+        for path, found in zip(photos, results, strict=True):
+            path.with_suffix(".json").write_text(json.dumps(found))
+        return len(photos) / (time.perf_counter() - start)
+
+
+def peak_gb(device: str) -> float:
+    """Peak memory on the GPU, or this process's peak resident (getrusage would count the parent's before exec)."""
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated() / 1e9
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1e6
 
@@ -164,18 +224,18 @@ def time_phases(sam: torch.nn.Module, who: str) -> dict[str, float]:
     from regionflow.sam import decoder, masks, prompting
 
     phases: dict[str, float] = defaultdict(float)
-    if who == "reference":
+    if who.startswith("reference"):
         parts = [(sam.image_encoder, "forward", "encoder"), (sam.mask_decoder, "forward", "decoder")]
         parts.append((sam, "postprocess_masks", "full size"))
     else:
         parts = [(prompting, "encode_image", "encoder"), (decoder.ImageDecoder, "decode", "decoder")]
         parts += [(decoder.Prompts, "mask_logits", "upscaling"), (masks.FullSize, "masks", "full size")]
     for owner, attribute, phase in parts:
-        setattr(owner, attribute, timed(getattr(owner, attribute), phases, phase))
+        setattr(owner, attribute, timed(getattr(owner, attribute), phases, phase, sam.device.type))
     return phases
 
 
-def timed(function: Callable, phases: dict[str, float], phase: str) -> Callable:
+def timed(function: Callable, phases: dict[str, float], phase: str, device: str) -> Callable:
     """The function, adding its seconds to a phase."""
 
     def wrapper(*args: object, **kwargs: object) -> object:
@@ -183,6 +243,8 @@ def timed(function: Callable, phases: dict[str, float], phase: str) -> Callable:
         try:
             return function(*args, **kwargs)
         finally:
+            if device != "cpu":
+                torch.cuda.synchronize()
             phases[phase] += time.perf_counter() - start
 
     return wrapper
@@ -212,15 +274,15 @@ def print_table(name: str, options: dict, results: dict[str, dict]) -> None:
         for who, dtype in (("exact", torch.float32), ("bf16", torch.bfloat16)):
             rate = matmul_rate(dtype)
             floors[who] = {phase: gflop / rate for phase, gflop in work.items()}
-    print(f"{'':12}" + "".join(f"{n:>12}" for n in [*names, "seconds", "CPU s", "peak GB"]))
+    print(f"{'':16}" + "".join(f"{n:>12}" for n in [*names, "seconds", "CPU s", "peak GB"]))
     for who, result in results.items():
         cells = [result["phases"].get(n, 0.0) for n in names] + [
             result[key] for key in ("seconds", "cpu_seconds", "peak_gb")
         ]
-        print(f"{who:12}" + "".join(f"{c:12.2f}" for c in cells))
+        print(f"{who:16}" + "".join(f"{c:12.2f}" for c in cells))
         if who in floors:
             print(
-                f"{'  floor':12}"
+                f"{'  floor':16}"
                 + "".join(f"{floors[who][n]:12.2f}" if n in floors[who] else f"{'':12}" for n in names)
             )
 
