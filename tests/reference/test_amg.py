@@ -21,7 +21,6 @@ from helpers.small_sam import (
     save_small_sam,
 )
 from regionflow import rle
-from regionflow.config.types import Config
 from regionflow.sam.build import build_sam
 from regionflow.sam.generator import generate
 from regionflow.sam.options import AmgOptions
@@ -168,13 +167,15 @@ def test_same_records_with_the_embedded_weights(embedded: nn.Module) -> None:
 
 
 def test_bf16_masks_of_the_embedded_weights_agree(embedded: nn.Module) -> None:
-    options = Config().segmenters["sam_tiny"].model_dump(include={*AmgOptions.model_fields}) | {"points_per_side": 16}
+    """Without `skip_covered_iou`, with which one mask more or less decides on further prompts."""
+    options = embedded_preset() | {"points_per_side": 16}
     best = []
-    for name in ("portrait", "square"):
+    for name in ("portrait", "landscape", "square", "tiny"):
         exact = generate(embedded, IMAGES[name], AmgOptions(**options))
         bf16 = generate(embedded, IMAGES[name], AmgOptions(**{**options, "precision": "bf16"}))
         best += [max(iou(a, b) for b in bf16) for a in exact]
-    assert np.mean(best) >= 0.97, np.mean(best)
+    # 0.992 on a Xeon without bfloat16; kernels of other processors round in another order.
+    assert np.mean(best) >= 0.985, np.mean(best)
 
 
 def test_same_records_as_hq_sam(small_hq: nn.Module) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from segment_anything.utils.amg import build_point_grid
 from torch import nn
 
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
@@ -14,7 +15,7 @@ from regionflow import rle
 from regionflow.sam import decoder
 from regionflow.sam.build import build_sam
 from regionflow.sam.cleanup import drop_islands
-from regionflow.sam.generator import generate, generate_many
+from regionflow.sam.generator import WAVE, _coarse_first, generate, generate_many
 from regionflow.sam.options import AmgOptions
 
 IMAGE = skimage.data.astronaut()[:200, :260]
@@ -176,3 +177,20 @@ def test_weights_file_is_deterministic(tmp_path: Path) -> None:
     first, second = (save_small_sam(tmp_path / name, seed=5) for name in ("a.pth", "b.pth"))
     a, b = torch.load(first, weights_only=True), torch.load(second, weights_only=True)
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_points_go_from_coarse_to_fine_and_a_wave_is_spread_out() -> None:
+    grid = build_point_grid(32)
+    order = _coarse_first(grid)
+    assert sorted(order) == list(range(1024))
+    places = (grid * 32 - 0.5).round().astype(int)[order]
+    assert (places[:64] % 4 == 1).all()
+    assert (places[:256] % 2 == 1).all()
+    for wave in np.split(places, 1024 // WAVE):
+        between = np.abs(wave[:, None] - wave).max(2) + 32 * np.eye(WAVE, dtype=int)
+        assert between.min() == 8
+
+
+@pytest.mark.parametrize("points", [np.empty((0, 2)), np.array([[0.5, 0.5]]), np.random.default_rng(0).random((50, 2))])
+def test_points_of_any_grid_are_ordered(points: np.ndarray) -> None:
+    assert sorted(_coarse_first(points)) == list(range(len(points)))

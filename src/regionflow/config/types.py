@@ -209,7 +209,7 @@ _SAM = {
 # Chosen on validation scenes: benchmarks/sam_tiny.py --validation; see docs/sam_tiny.md.
 _SAM_TINY_THRESHOLDS = {
     "points_per_side": 32,
-    "skip_covered_iou": 0.6,
+    "skip_covered_iou": 0.67,
     "only_connected": True,
     "pred_iou_thresh": 0.5,
     "stability_score_thresh": 0.6,

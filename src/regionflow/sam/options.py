@@ -48,7 +48,7 @@ class AmgOptions(Options):
     """Extra: of each mask only what is connected to its point stays, judged on the decoder's map; for a model that
     marks all that looks like what was pointed at."""
     skip_covered_iou: float | None = None
-    """Extra: points go from a coarse grid to the full one, 64 at a time, and one that lies in a mask found before (the
+    """Extra: points go from a coarse grid to the full one, 16 at a time, and one that lies in a mask found before (the
     smallest of its point) with at least this predicted IoU is not prompted. Null: all are, as in the original."""
 
     @model_validator(mode="after")

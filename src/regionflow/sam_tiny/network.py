@@ -16,6 +16,7 @@ MASK_CHANNELS = 16
 WIDTHS = (32, 64, 96, 128)
 EDGE_STRIDE = 2
 EDGE_COST = 2.0
+"""At the start of training; each head learns its own."""
 WAVES = (512.0, 256.0, 128.0, 64.0, 32.0, 16.0)
 """Pixels, of the waves that say where in the frame something is."""
 PLACE_DIM = 4 * len(WAVES)
@@ -107,13 +108,15 @@ class Grouping(nn.Module):
         self.value = ConvNorm(inputs, dim, kernel=1)
         self.place = nn.Conv2d(PLACE_DIM, dim, 1, bias=False)
         self.out = nn.Sequential(nn.ReLU(), ConvNorm(dim, dim, kernel=1))
+        self.log_cost = nn.Parameter(torch.full((heads,), math.log(EDGE_COST)))
 
     def forward(self, x: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B, C, h, w] to [B, dim, h, w], and logits of edges [B, 2, heads, h, w] to the right and down."""
         edges = self.edges(x).float().unflatten(1, (2, self.heads))
         value = (self.value(x) + self.place(place)).float().permute(0, 2, 3, 1).contiguous()
         with torch.autocast(x.device.type, enabled=False):
-            links = (-EDGE_COST * nn.functional.softplus(edges)).exp().permute(1, 0, 3, 4, 2).contiguous()
+            cost = self.log_cost.exp()[:, None, None]
+            links = (-cost * nn.functional.softplus(edges)).exp().permute(1, 0, 3, 4, 2).contiguous()
             ones = torch.ones_like(links[0])
             each = value.shape[-1] // self.heads
             right, down = (along.repeat_interleave(each, -1) for along in links)

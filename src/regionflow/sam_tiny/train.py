@@ -95,6 +95,9 @@ STAGES = (
     Stage(2800, (0.80, 0.23), Schedule(edges=24), clicks=(2, 4), warm_up=True),
     Stage(750, (0.30, 0.06), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), warm_up=True),
     Stage(350, (0.06, 0.01), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), frames_every=1),
+    Stage(2400, (0.70, 0.15), Schedule(edges=24), clicks=(2, 4), warm_up=True),
+    Stage(900, (0.30, 0.06), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), warm_up=True),
+    Stage(320, (0.06, 0.01), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), frames_every=1),
 )
 
 
