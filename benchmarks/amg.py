@@ -15,7 +15,8 @@ fp32_equal_rle                        share of masks whose RLEs are equal string
 bf16_mean_iou, bf16_missing           mean IoU of each reference mask with its best bf16 mask; those below 0.5
 reference_bf16_speedup, _mean_iou     the same two of segment-anything with its encoder and decoder under autocast
 peak_memory_ratio                     reference's peak memory over exact mode's: resident, or allocated on the GPU
-fp32_, bf16_files_speedup             with --files: images per second over the reference's, from JPEG to JSON file
+fp32_, bf16_, reference_bf16_files_speedup
+                                      with --files: images per second over the reference's, from JPEG to JSON file
 """
 
 import argparse
@@ -40,6 +41,9 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 WEIGHTS = ("small", "sam_tiny", "vit_b")
 SIDES = ("reference", "reference bf16", "exact", "bf16")
+
+Runner = Callable[[np.ndarray, dict], list[dict]]
+"""From an image and options to annotations."""
 
 
 def main() -> None:
@@ -92,8 +96,8 @@ def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str,
     best = best_ious(reference["rles"], bf16["rles"])
     by_autocast = best_ious(reference["rles"], reference_bf16["rles"])
     files = {
-        f"{name}_files_speedup": round(result["files_per_second"] / reference["files_per_second"], 2)
-        for name, result in (("fp32", exact), ("bf16", bf16), ("reference_bf16", reference_bf16))
+        f"{mode}_files_speedup": round(result["files_per_second"] / reference["files_per_second"], 2)
+        for mode, result in (("fp32", exact), ("bf16", bf16), ("reference_bf16", reference_bf16))
         if arguments.files
     }
     return {
@@ -144,7 +148,7 @@ def run_side(who: str, job: dict) -> None:
     sam = build_sam("auto", Path(job["checkpoint"])).to(job["device"])
     image = np.asarray(Image.open(job["image"]))
     run = runner(who, sam)
-    files = {"files_per_second": files_per_second(who, sam, job)} if job["files"] else {}
+    files = {"files_per_second": files_per_second(who, sam, run, job)} if job["files"] else {}
     phases = time_phases(sam, who)
     run(image[::8, ::8], job["options"] | {"points_per_side": 2})
     phases.clear()
@@ -163,8 +167,8 @@ def run_side(who: str, job: dict) -> None:
     Path(job["out"]).write_text(json.dumps(out))
 
 
-def runner(who: str, sam: torch.nn.Module) -> Callable[[np.ndarray, dict], list[dict]]:
-    """From an image and options to annotations."""
+def runner(who: str, sam: torch.nn.Module) -> Runner:
+    """What a side runs; it may change the model."""
     from segment_anything import SamAutomaticMaskGenerator
 
     from regionflow.sam.generator import generate
@@ -189,7 +193,7 @@ def under_autocast(forward: Callable, device: str) -> Callable:
     return wrapper
 
 
-def files_per_second(who: str, sam: torch.nn.Module, job: dict) -> float:
+def files_per_second(who: str, sam: torch.nn.Module, run: Runner, job: dict) -> float:
     """Images per second from JPEG files to JSON files; ours reads, decodes and encodes beside the GPU's work."""
     from regionflow.sam.generator import generate_many
     from regionflow.sam.options import AmgOptions
@@ -197,12 +201,12 @@ def files_per_second(who: str, sam: torch.nn.Module, job: dict) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = [folder / f"{i}.jpg" for i in range(job["files"])]
+        image = Image.open(job["image"])
         for path in photos:
-            Image.open(job["image"]).save(path, quality=95)
+            image.save(path, quality=95)
         start = time.perf_counter()
         images = (np.asarray(Image.open(path)) for path in photos)
         if who.startswith("reference"):
-            run = runner("reference", sam)
             results = (run(image, job["options"]) for image in images)
         else:
             results = generate_many(sam, images, AmgOptions(**job["options"], precision=who))

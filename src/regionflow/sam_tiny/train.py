@@ -59,6 +59,16 @@ def _at(change: Change, done: float) -> float:
     return change[0] + (change[1] - change[0]) * done
 
 
+def _round(encoder: int, rate: Change, both: int, frames: int) -> tuple[Stage, Stage, Stage]:
+    """So many steps of the encoder alone, of everything on crops and frames, and of everything on frames."""
+    everything = Stage(both, (0.30, 0.06), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), warm_up=True)
+    return (
+        Stage(encoder, rate, Schedule(edges=24), clicks=(2, 4), warm_up=True),
+        everything,
+        replace(everything, steps=frames, rate=(0.06, 0.01), frames_every=1, warm_up=False),
+    )
+
+
 # The course that the weights in this package took; docs/sam_tiny.md tells what was learned from which of them. The
 # first five are not how one would begin again: edges count too little, and places and connectedness come late.
 STAGES = (
@@ -92,12 +102,8 @@ STAGES = (
     ),
     Stage(850, (0.50, 0.09), Schedule(decoder=True), power=(0.60, 0.73), auxiliary=(0.24, 0.2)),
     Stage(500, (0.09, 0.01), Schedule(decoder=True), power=(0.73, 0.80), auxiliary=(0.2, 0.2), frames_every=1),
-    Stage(2800, (0.80, 0.23), Schedule(edges=24), clicks=(2, 4), warm_up=True),
-    Stage(750, (0.30, 0.06), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), warm_up=True),
-    Stage(350, (0.06, 0.01), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), frames_every=1),
-    Stage(2400, (0.70, 0.15), Schedule(edges=24), clicks=(2, 4), warm_up=True),
-    Stage(900, (0.30, 0.06), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), warm_up=True),
-    Stage(320, (0.06, 0.01), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), frames_every=1),
+    *_round(2800, (0.80, 0.23), 750, 350),
+    *_round(2400, (0.70, 0.15), 900, 320),
 )
 
 
