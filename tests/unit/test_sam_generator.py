@@ -12,10 +12,19 @@ from torch import nn
 
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from regionflow import rle
-from regionflow.sam import decoder
+from regionflow.sam import decoder, prompting
 from regionflow.sam.build import build_sam
 from regionflow.sam.cleanup import drop_islands
-from regionflow.sam.generator import WAVE, _coarse_first, generate, generate_many
+from regionflow.sam.encoder import EncodedImage
+from regionflow.sam.generator import (
+    WAVE,
+    Candidates,
+    Crop,
+    _coarse_first,
+    _not_surely_covered,
+    generate,
+    generate_many,
+)
 from regionflow.sam.options import AmgOptions
 
 IMAGE = skimage.data.astronaut()[:200, :260]
@@ -171,6 +180,44 @@ def test_no_point_is_skipped_for_masks_that_are_not_good_enough(sam: nn.Module) 
     plain = generate(sam, IMAGE, low())
     found = generate(sam, IMAGE, low(skip_covered_iou=10.0))
     assert {tuple(a["point_coords"][0]) for a in found} == {tuple(a["point_coords"][0]) for a in plain}
+
+
+def test_a_crop_is_not_asked_for_what_is_surely_known() -> None:
+    size = (20, 30)
+
+    def candidate(rows: slice, columns: slice, iou: float, point: tuple[float, float]) -> Candidates:
+        mask = np.zeros(size, bool)
+        mask[rows, columns] = True
+        box = np.array([[0, 0, 30, 20]])
+        scores = np.array([iou], np.float32)
+        return Candidates([rle.encode(mask)], box, scores, scores, np.array([point]), box)
+
+    before = [
+        candidate(slice(0, 10), slice(0, 15), 0.81, (5, 5)),
+        candidate(slice(0, 20), slice(0, 30), 0.9, (5, 5)),  # larger, of the same point
+        candidate(slice(10, 20), slice(15, 30), 0.79, (20, 15)),  # not sure enough
+    ]
+    crop, grid = Crop((6, 4, 26, 20), size), build_point_grid(8)
+    places = grid * [20, 16] + [6, 4]
+    kept = _not_surely_covered(grid, crop, before, 0.6)
+    expected = grid[~((places[:, 0] < 15) & (places[:, 1] < 10))]
+    np.testing.assert_array_equal(kept, expected)
+    assert 0 < len(kept) < len(grid)
+    for other in (_not_surely_covered(grid, crop, before, None), _not_surely_covered(grid, crop, [], 0.6)):
+        assert other is grid
+
+
+def test_crops_that_have_no_points_left_are_not_encoded(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+    original = prompting.encode_image
+
+    def spy(sam: nn.Module, pixels: np.ndarray, bf16: bool) -> EncodedImage:
+        encoded.append(pixels.shape)
+        return original(sam, pixels, bf16)
+
+    monkeypatch.setattr(prompting, "encode_image", spy)
+    generate(sam, IMAGE, low(points_per_side=None, point_grids=[[[0.5, 0.5]], []], crop_n_layers=1))
+    assert encoded == [IMAGE.shape]
 
 
 def test_weights_file_is_deterministic(tmp_path: Path) -> None:

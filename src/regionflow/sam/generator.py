@@ -122,12 +122,15 @@ def generate_many(
 def _all_crops(sam: Sam, image: NDArray[np.uint8], options: AmgOptions, batch: int | None) -> Candidates:
     size = (image.shape[0], image.shape[1])
     grids = _point_grids(options)
+    if options.skip_covered_iou is not None:
+        grids = [grid[_coarse_first(grid)] for grid in grids]
     boxes, layers = generate_crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio)
-    parts = [
-        _one_crop(sam, image[y0:y1, x0:x1], Crop((x0, y0, x1, y1), size), grids[layer], (options, batch))
-        for (x0, y0, x1, y1), layer in zip(boxes, layers, strict=True)
-        if x0 < x1 and y0 < y1  # a strip thinner than the number of crops leaves some empty
-    ]
+    parts: list[Candidates] = []
+    for (x0, y0, x1, y1), layer in zip(boxes, layers, strict=True):
+        if x0 < x1 and y0 < y1:  # a strip thinner than the number of crops leaves some empty
+            crop = Crop((x0, y0, x1, y1), size)
+            points = _not_surely_covered(grids[layer], crop, parts, options.skip_covered_iou)
+            parts.append(_one_crop(sam, image[y0:y1, x0:x1], crop, points, (options, batch)))
     found = Candidates.join(parts)
     if len(boxes) > 1 and found.rles:
         scores = 1 / box_area(torch.from_numpy(found.crops))
@@ -151,19 +154,49 @@ class Crop:
     box: tuple[int, int, int, int]
     image_size: tuple[int, int]
 
+    def points(self, grid: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points of a grid in [0, 1] as x and y in pixels of the crop."""
+        x0, y0, x1, y1 = self.box
+        return grid * np.array([[x1 - x0, y1 - y0]])
+
+    def pixels(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The pixels of the crop in which points lie; one on the right or lower edge lies in the last."""
+        x0, y0, x1, y1 = self.box
+        return np.minimum(points.astype(np.int64), [[x1 - x0 - 1, y1 - y0 - 1]])
+
+
+def _not_surely_covered(
+    grid: NDArray[np.float64], crop: Crop, before: list[Candidates], skip_covered_iou: float | None
+) -> NDArray[np.float64]:
+    """The points that no mask of a crop before covers with half of the error that one of the same crop may have.
+
+    A smaller crop shows more, so what it is not asked for must be surer.
+    """
+    if skip_covered_iou is None or not before:
+        return grid
+    found = Candidates.join(before)
+    sure = np.flatnonzero(found.predicted_iou >= (1 + skip_covered_iou) / 2)
+    smallest: dict[tuple[float, ...], Rle] = {}
+    for i in sorted(sure, key=lambda i: rle.area(found.rles[i])):
+        smallest.setdefault(tuple(found.points[i]), found.rles[i])
+    x, y = crop.pixels(crop.points(grid)).T
+    covered = rle.union(list(smallest.values()), *crop.image_size)
+    return grid[~covered[y + crop.box[1], x + crop.box[0]]]
+
 
 def _one_crop(
     sam: Sam, pixels: NDArray[np.uint8], crop: Crop, grid: NDArray[np.float64], run: tuple[AmgOptions, int | None]
 ) -> Candidates:
     """Masks of one crop that pass all filters, without duplicates; `run` holds options and points per batch."""
     options, batch = run
-    height, width = pixels.shape[:2]
-    points = grid * np.array([[width, height]])
-    at = np.minimum(points.astype(np.int64), [[width - 1, height - 1]])
+    height = pixels.shape[0]
+    points = crop.points(grid)
+    at = crop.pixels(points)
+    if not len(points):
+        return Candidates.none()
     prompter = Prompter(sam, pixels, options, batch)
     parts = [Candidates.none()]
-    skip = options.skip_covered_iou
-    waiting = np.arange(len(points)) if skip is None else _coarse_first(grid)
+    skip, waiting = options.skip_covered_iou, np.arange(len(points))
     while len(waiting):
         # What is skipped must not depend on the batches, which depend on the memory at hand.
         wave, waiting = (waiting, waiting[:0]) if skip is None else (waiting[:WAVE], waiting[WAVE:])

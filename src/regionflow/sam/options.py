@@ -49,7 +49,8 @@ class AmgOptions(Options):
     marks all that looks like what was pointed at."""
     skip_covered_iou: float | None = None
     """Extra: points go from a coarse grid to the full one, 16 at a time, and one that lies in a mask found before (the
-    smallest of its point) with at least this predicted IoU is not prompted. Null: all are, as in the original."""
+    smallest of its point) with at least this predicted IoU is not prompted; one in a mask of a crop before only if half
+    as much is missing to a predicted IoU of 1. Null: all are, as in the original."""
 
     @model_validator(mode="after")
     def _points_from_one_source(self) -> Self:
