@@ -209,12 +209,15 @@ _SAM = {
 # Chosen on validation scenes: benchmarks/sam_tiny.py --validation; see docs/sam_tiny.md.
 _SAM_TINY_THRESHOLDS = {
     "points_per_side": 32,
-    "skip_covered_iou": 0.67,
+    "skip_covered_iou": 0.6,
     "only_connected": True,
     "pred_iou_thresh": 0.5,
     "stability_score_thresh": 0.6,
     "box_nms_thresh": 0.95,
-    "mask_nms_thresh": 0.8,
+    "crop_n_layers": 1,
+    "crop_nms_thresh": 0.95,
+    "crop_overlap_ratio": 0.1,
+    "mask_nms_thresh": 0.9,
     "min_mask_region_area": 30,
 }
 
