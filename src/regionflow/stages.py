@@ -70,7 +70,7 @@ STAGES: dict[str, Stage] = {
     "weights": Stage(1, lambda c, n: {}),
     "images": Stage(1, _image_list),
     "features": Stage(1, _extractor, lambda c, n: c.extractors[n["extractor"]].type != "daisy_lab"),
-    "masks": Stage(1, _segmenter, lambda c, n: c.segmenters[n["segmenter"]].type != "graph"),
+    "masks": Stage(2, _segmenter, lambda c, n: c.segmenters[n["segmenter"]].type != "graph"),
     "superpixels": Stage(
         1, lambda c, n: {"slic": c.superpixels[n["superpixels"]], "max_megapixels": c.images.max_megapixels}
     ),

@@ -12,7 +12,7 @@ from torch import nn
 
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from regionflow import rle
-from regionflow.sam import decoder, prompting
+from regionflow.sam import decoder, generator, prompting
 from regionflow.sam.build import build_sam
 from regionflow.sam.cleanup import drop_islands
 from regionflow.sam.encoder import EncodedImage
@@ -21,7 +21,7 @@ from regionflow.sam.generator import (
     Candidates,
     Crop,
     _coarse_first,
-    _not_surely_covered,
+    _surely_covered,
     generate,
     generate_many,
 )
@@ -182,7 +182,7 @@ def test_no_point_is_skipped_for_masks_that_are_not_good_enough(sam: nn.Module) 
     assert {tuple(a["point_coords"][0]) for a in found} == {tuple(a["point_coords"][0]) for a in plain}
 
 
-def test_a_crop_is_not_asked_for_what_is_surely_known() -> None:
+def test_what_a_smaller_crop_is_not_asked_for() -> None:
     size = (20, 30)
 
     def candidate(rows: slice, columns: slice, iou: float, point: tuple[float, float]) -> Candidates:
@@ -192,19 +192,39 @@ def test_a_crop_is_not_asked_for_what_is_surely_known() -> None:
         scores = np.array([iou], np.float32)
         return Candidates([rle.encode(mask)], box, scores, scores, np.array([point]), box)
 
-    before = [
+    found = [
+        candidate(slice(0, 20), slice(0, 30), 0.9, (5, 5)),  # larger than another of the same point
         candidate(slice(0, 10), slice(0, 15), 0.81, (5, 5)),
-        candidate(slice(0, 20), slice(0, 30), 0.9, (5, 5)),  # larger, of the same point
         candidate(slice(10, 20), slice(15, 30), 0.79, (20, 15)),  # not sure enough
     ]
-    crop, grid = Crop((6, 4, 26, 20), size), build_point_grid(8)
-    places = grid * [20, 16] + [6, 4]
-    kept = _not_surely_covered(grid, crop, before, 0.6)
-    expected = grid[~((places[:, 0] < 15) & (places[:, 1] < 10))]
-    np.testing.assert_array_equal(kept, expected)
-    assert 0 < len(kept) < len(grid)
-    for other in (_not_surely_covered(grid, crop, before, None), _not_surely_covered(grid, crop, [], 0.6)):
-        assert other is grid
+    covered = _surely_covered(Candidates.join(found), size, 0.6)
+    assert covered[:10, :15].all()
+    assert covered.sum() == 150
+    assert not _surely_covered(Candidates.none(), size, 0.6).any()
+
+
+@pytest.mark.parametrize(("skip", "fewer"), [(None, False), (0.6, True)])
+def test_crops_skip_points_in_what_crops_before_surely_know(
+    sam: nn.Module, monkeypatch: pytest.MonkeyPatch, skip: float | None, fewer: bool
+) -> None:
+    known = np.zeros(IMAGE.shape[:2], bool)
+    known[:, : IMAGE.shape[1] // 2] = True
+    asked = []
+    original = generator._one_crop
+
+    def spy(sam: nn.Module, pixels: np.ndarray, crop: Crop, grid: np.ndarray, run: tuple) -> Candidates:
+        asked.append(crop.points(grid) + crop.box[:2])
+        return original(sam, pixels, crop, grid, run)
+
+    monkeypatch.setattr(generator, "_one_crop", spy)
+    monkeypatch.setattr(generator, "_surely_covered", lambda found, size, skip: known)
+    generate(sam, IMAGE, low(points_per_side=8, crop_n_layers=1, skip_covered_iou=skip))
+    assert len(asked) == 5
+    assert len(asked[0]) == 64  # the whole image: nothing came before
+    left = [(np.floor(points[:, 0]) < IMAGE.shape[1] // 2).sum() for points in asked[1:]]
+    assert (sum(left) == 0) == fewer
+    assert 0 < sum(len(points) for points in asked[1:]) <= 4 * 64
+    assert (sum(len(points) for points in asked[1:]) < 4 * 64) == fewer
 
 
 def test_crops_that_have_no_points_left_are_not_encoded(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:

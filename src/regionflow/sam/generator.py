@@ -126,11 +126,15 @@ def _all_crops(sam: Sam, image: NDArray[np.uint8], options: AmgOptions, batch: i
         grids = [grid[_coarse_first(grid)] for grid in grids]
     boxes, layers = generate_crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio)
     parts: list[Candidates] = []
+    covered = np.zeros(size, bool)
     for (x0, y0, x1, y1), layer in zip(boxes, layers, strict=True):
         if x0 < x1 and y0 < y1:  # a strip thinner than the number of crops leaves some empty
-            crop = Crop((x0, y0, x1, y1), size)
-            points = _not_surely_covered(grids[layer], crop, parts, options.skip_covered_iou)
-            parts.append(_one_crop(sam, image[y0:y1, x0:x1], crop, points, (options, batch)))
+            crop, grid = Crop((x0, y0, x1, y1), size), grids[layer]
+            if options.skip_covered_iou is not None and parts:
+                covered |= _surely_covered(parts[-1], size, options.skip_covered_iou)
+                x, y = crop.pixels(crop.points(grid)).T
+                grid = grid[~covered[y + y0, x + x0]]
+            parts.append(_one_crop(sam, image[y0:y1, x0:x1], crop, grid, (options, batch)))
     found = Candidates.join(parts)
     if len(boxes) > 1 and found.rles:
         scores = 1 / box_area(torch.from_numpy(found.crops))
@@ -165,23 +169,16 @@ class Crop:
         return np.minimum(points.astype(np.int64), [[x1 - x0 - 1, y1 - y0 - 1]])
 
 
-def _not_surely_covered(
-    grid: NDArray[np.float64], crop: Crop, before: list[Candidates], skip_covered_iou: float | None
-) -> NDArray[np.float64]:
-    """The points that no mask of a crop before covers with half of the error that one of the same crop may have.
+def _surely_covered(found: Candidates, size: tuple[int, int], skip_covered_iou: float) -> NDArray[np.bool_]:
+    """Pixels of the image in the smallest mask of any prompt with half of the error that one may have in its own crop.
 
     A smaller crop shows more, so what it is not asked for must be surer.
     """
-    if skip_covered_iou is None or not before:
-        return grid
-    found = Candidates.join(before)
     sure = np.flatnonzero(found.predicted_iou >= (1 + skip_covered_iou) / 2)
     smallest: dict[tuple[float, ...], Rle] = {}
     for i in sorted(sure, key=lambda i: rle.area(found.rles[i])):
         smallest.setdefault(tuple(found.points[i]), found.rles[i])
-    x, y = crop.pixels(crop.points(grid)).T
-    covered = rle.union(list(smallest.values()), *crop.image_size)
-    return grid[~covered[y + crop.box[1], x + crop.box[0]]]
+    return rle.union(list(smallest.values()), *size)
 
 
 def _one_crop(
