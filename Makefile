@@ -42,8 +42,10 @@ test: lint
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
+# Memory that is kept, not given back after every tensor, makes a step a tenth shorter.
 train-sam-tiny: $(VENV)/.installed
-	$(BIN)/python -m regionflow.sam_tiny.train --out build/sam_tiny
+	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456 \
+		$(BIN)/python -m regionflow.sam_tiny.train --out build/sam_tiny --threads 2
 
 config-docs: $(VENV)/.installed
 	$(BIN)/python -m regionflow.config.document config

@@ -27,6 +27,8 @@ MEAN = torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1)
 STD = torch.tensor(PIXEL_STD).view(1, 3, 1, 1)
 CLICKABLE = 64
 """Pixels of a part; smaller ones are hardly ever clicked."""
+NATIVE = 0.6
+"""Share of the images that show a scene at its own size; the others show a part of it, enlarged up to twice."""
 
 
 class SceneSet:
@@ -105,13 +107,9 @@ def make_batch(source: SceneSet, seed: tuple[int, ...], recipe: Recipe) -> Batch
     cells = np.zeros((size, 2), np.int64)
     valid = np.ones((size, side, side), bool)
     for b in range(size):
-        scene = source[int(rng.integers(source.count))]
+        scene = _square(rng, source[int(rng.integers(source.count))], side)
         if side < SIDE:
-            y, x = rng.integers(0, SIDE - side + 1, 2)
-            scene = scene[y : y + side, x : x + side]
             cells[b] = rng.integers(0, (SIDE - side) // STRIDE + 1, 2)
-        elif rng.random() < 0.2:
-            scene = _enlarged(rng, scene)
         frames[b] = _turned(rng, scene)
         if side == SIDE:
             valid[b] = _padding(rng)
@@ -130,13 +128,15 @@ def make_batch(source: SceneSet, seed: tuple[int, ...], recipe: Recipe) -> Batch
     return Batch(images, torch.from_numpy(cells), *clicked, labels[:, :, middle, middle])
 
 
-def _enlarged(rng: np.random.Generator, scene: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A random square of the scene at full size: photos hold large and smooth things."""
-    part = int(rng.integers(SIDE // 2, SIDE))
+def _square(rng: np.random.Generator, scene: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A square of the scene anywhere in it; often a smaller one, enlarged, as crops are and things in photos."""
+    part = side if rng.random() < NATIVE else int(rng.integers(side // 2, side))
     y, x = rng.integers(0, SIDE - part + 1, 2)
     square = scene[y : y + part, x : x + part]
-    image = cv2.resize(np.ascontiguousarray(square[..., :3]), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    labels = cv2.resize(np.ascontiguousarray(square[..., 3:]), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+    if part == side:
+        return square
+    image = cv2.resize(np.ascontiguousarray(square[..., :3]), (side, side), interpolation=cv2.INTER_LINEAR)
+    labels = cv2.resize(np.ascontiguousarray(square[..., 3:]), (side, side), interpolation=cv2.INTER_NEAREST)
     return np.dstack([image, labels])
 
 

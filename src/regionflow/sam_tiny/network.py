@@ -28,7 +28,7 @@ class ConvNorm(nn.Sequential):
     """Convolution and batch norm."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> None:
-        padding = 0 if kernel == stride else (kernel // 2) * dilation
+        padding = (kernel - 1) // 2 * dilation
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
         super().__init__(convolution, nn.BatchNorm2d(outputs))
 
@@ -143,7 +143,7 @@ class TinyEncoder(nn.Module):
         super().__init__()
         self.img_size = SIDE  # where segment-anything's modules ask for it
         a, b, c, d = WIDTHS
-        self.stride2 = nn.Sequential(ConvNorm(3, a, stride=2), nn.ReLU(), Residual(a))
+        self.stride2 = nn.Sequential(ConvNorm(3, a, kernel=6, stride=2), nn.ReLU(), Residual(a))
         self.stride4 = nn.Sequential(ConvNorm(a, b, stride=2), nn.ReLU(), Residual(b), Residual(b))
         self.stride8 = nn.Sequential(ConvNorm(b, c, stride=2), nn.ReLU(), Residual(c), Residual(c, dilation=2))
         self.stride16 = nn.Sequential(ConvNorm(c, d, stride=2), nn.ReLU(), Residual(d), Residual(d, dilation=2))

@@ -59,51 +59,38 @@ def _at(change: Change, done: float) -> float:
     return change[0] + (change[1] - change[0]) * done
 
 
-def _round(encoder: int, rate: Change, both: int, frames: int) -> tuple[Stage, Stage, Stage]:
-    """So many steps of the encoder alone, of everything on crops and frames, and of everything on frames."""
-    everything = Stage(both, (0.30, 0.06), Schedule(decoder=True, quality=6), auxiliary=(0.4, 0.4), warm_up=True)
+# The encoder first: without a stage of its own all masks became one blob around the click. The rates fall over all of
+# it; edges count more than anything else, since every group is what they leave connected.
+ENCODER = Stage(2300, (1.0, 0.5), Schedule(edges=24), clicks=(2, 4))
+EVERYTHING = Stage(1450, (0.5, 0.05), Schedule(decoder=True, edges=24, quality=6), auxiliary=(0.4, 0.4), warm_up=True)
+FRAMES = replace(EVERYTHING, steps=300, rate=(0.05, 0.005), frames_every=1, warm_up=False)
+
+
+def _again(encoder: int, rate: Change, everything: int) -> tuple[Stage, Stage, Stage]:
+    """A round more: so many steps of the encoder alone, at these rates, and of everything on crops and frames."""
     return (
-        Stage(encoder, rate, Schedule(edges=24), clicks=(2, 4), warm_up=True),
-        everything,
-        replace(everything, steps=frames, rate=(0.06, 0.01), frames_every=1, warm_up=False),
+        replace(ENCODER, steps=encoder, rate=rate, warm_up=True),
+        replace(EVERYTHING, steps=everything, rate=(0.35, 0.05)),
+        FRAMES,
     )
 
 
-# The course that the weights in this package took; docs/sam_tiny.md tells what was learned from which of them. The
-# first five are not how one would begin again: edges count too little, and places and connectedness come late.
 STAGES = (
-    Stage(
-        400,
-        rate=(1.0, 0.98),
-        losses=Schedule(edges=4, edge_rarity=1, places=0, connected=False),
-        power=(0.40, 0.44),
-        balance=(1.0, 0.78),
-        frames_every=4,
-        clicks=(8, 16),
+    replace(
+        ENCODER,
+        steps=300,
+        rate=(1.0, 1.0),
+        losses=Schedule(edges=24, connected=False),
+        power=(0.5, 0.9),
+        balance=(1.0, 0.3),
+        clicks=(4, 8),
         warm_up=True,
     ),
-    Stage(
-        600,
-        rate=(0.98, 0.84),
-        losses=Schedule(places=0, connected=False),
-        power=(0.44, 0.51),
-        balance=(0.78, 0.46),
-        frames_every=4,
-        clicks=(8, 16),
-    ),
-    Stage(
-        650,
-        rate=(0.84, 0.50),
-        losses=Schedule(decoder=True, connected=False),
-        power=(0.51, 0.60),
-        balance=(0.46, 0.3),
-        auxiliary=(0.6, 0.24),
-        warm_up=True,
-    ),
-    Stage(850, (0.50, 0.09), Schedule(decoder=True), power=(0.60, 0.73), auxiliary=(0.24, 0.2)),
-    Stage(500, (0.09, 0.01), Schedule(decoder=True), power=(0.73, 0.80), auxiliary=(0.2, 0.2), frames_every=1),
-    *_round(2800, (0.80, 0.23), 750, 350),
-    *_round(2400, (0.70, 0.15), 900, 320),
+    ENCODER,
+    EVERYTHING,
+    replace(FRAMES, steps=250),
+    *_again(3000, (0.8, 0.3), 1300),
+    *_again(2500, (0.7, 0.2), 1200),
 )
 
 
