@@ -25,6 +25,13 @@ PART, WHOLE, EITHER = 1, 2, 3
 
 AFFINITY_DIM = 14
 
+EDGES, PLACES = 24.0, 4.0
+"""Weights among the encoder's own losses; edges count most, since every group is what they leave connected."""
+EDGE_RARITY = 3.0
+"""How much more a place at an edge, of which there are few, counts than one inside."""
+AUXILIARY, QUALITY = 0.4, 6.0
+"""Weights of the encoder's own losses and of the error of predicted IoUs beside the decoder's masks."""
+
 
 class Readout(nn.Module):
     """What is read from the embedding during training only."""
@@ -154,12 +161,9 @@ def islands_of(logits: Tensor, batch: Batch) -> Tensor:
     return torch.from_numpy(maps & ~parts).to(logits.device, torch.float32).flatten(2)
 
 
-def edge_loss(edges: Tensor, batch: Batch, rarity: float) -> Tensor:
-    """Cross entropy of the edges [2, B, 2, heads, h, w] that the groupings see, with those between parts and wholes.
-
-    rarity: how much more a place at an edge, of which there are few, counts than one inside.
-    """
-    weight = edges.new_tensor(rarity)
+def edge_loss(edges: Tensor, batch: Batch) -> Tensor:
+    """Cross entropy of the edges [2, B, 2, heads, h, w] that the groupings see, with those between parts and wholes."""
+    weight = edges.new_tensor(EDGE_RARITY)
     wholes, parts = batch.cell_labels[:, :1], batch.cell_labels[:, 1:]
     half = edges.shape[3] // 2
     total = edges.new_zeros(())
@@ -176,18 +180,12 @@ def edge_loss(edges: Tensor, batch: Batch, rarity: float) -> Tensor:
 class Schedule:
     """What changes while training goes on.
 
-    decoder: whether it is trained; balance: as in `mask_losses`; auxiliary: weight of the encoder's own losses beside
-    the decoder's; edges, places: weights of these among those; edge_rarity: as in `edge_loss`; quality: weight of the
-    error of predicted IoUs; connected: whether only what is connected to the click counts.
+    decoder: whether it is trained; balance: as in `mask_losses`; connected: whether only what is connected to the click
+    counts.
     """
 
     decoder: bool = False
     balance: float = 0.3
-    auxiliary: float = 1.0
-    edges: float = 12.0
-    edge_rarity: float = 3.0
-    places: float = 4.0
-    quality: float = 2.0
     connected: bool = True
 
 
@@ -217,14 +215,16 @@ def batch_loss(sam: Sam, readouts: tuple[Readout, Places], batch: Batch, schedul
     close, affinity_iou = losses_of(affinity, part, seen)
     short_part, short_iou = losses_of(short[:, :1].float() - near, part, seen)
     short_whole, _ = losses_of(short[:, 1:].float() - near, whole, seen)
-    edge = edge_loss(edges, batch, schedule.edge_rarity)
-    direct = close.mean() + short_part.mean() + short_whole.mean() + schedule.edges * edge
-    measured = {"affinity": affinity_iou.mean(), "shortcut": short_iou.mean(), "edges": edge.detach()}
-    if schedule.places:
-        with torch.autocast(batch.images.device.type, enabled=False):
-            place = places.loss(embedding, batch)
-        direct = direct + schedule.places * place
-        measured["places"] = place.detach()
+    edge = edge_loss(edges, batch)
+    with torch.autocast(batch.images.device.type, enabled=False):
+        place = places.loss(embedding, batch)
+    direct = close.mean() + short_part.mean() + short_whole.mean() + EDGES * edge + PLACES * place
+    measured = {
+        "affinity": affinity_iou.mean(),
+        "shortcut": short_iou.mean(),
+        "edges": edge.detach(),
+        "places": place.detach(),
+    }
     if not schedule.decoder:
         return Outcome(direct, measured)
     logits, predicted = decode(sam, embedding, batch)
@@ -236,7 +236,7 @@ def batch_loss(sam: Sam, readouts: tuple[Readout, Places], batch: Batch, schedul
         + 0.5 * losses[:, EITHER].min(-1).values.mean()
     )
     quality, watched = _quality(predicted, iou)
-    return Outcome(masks + schedule.quality * quality + schedule.auxiliary * direct, measured | watched)
+    return Outcome(masks + QUALITY * quality + AUXILIARY * direct, measured | watched)
 
 
 def _quality(predicted: Tensor, iou: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -34,10 +34,10 @@ Change = tuple[float, float]
 
 @dataclass(frozen=True)
 class Stage:
-    """Steps with the same losses, but for their balance and auxiliary weight.
+    """Steps with the same losses, but for their balance.
 
     rate: share of RATE, after a short warm-up if `warm_up`. frames_every: one batch in so many is of whole frames, the
-    others are of crops. clicks: per crop and per frame. power: as in `Recipe`; balance, auxiliary: as in `Schedule`.
+    others are of crops. clicks: per crop and per frame. power: as in `Recipe`; balance: as in `Schedule`.
     """
 
     steps: int
@@ -45,14 +45,13 @@ class Stage:
     losses: Schedule
     power: Change = (0.9, 0.9)
     balance: Change = (0.3, 0.3)
-    auxiliary: Change = (1.0, 1.0)
     frames_every: int = 2
     clicks: tuple[int, int] = (4, 4)
     warm_up: bool = False
 
     def schedule(self, done: float) -> Schedule:
         """Losses where `done` of the stage is done, from 0 to 1."""
-        return replace(self.losses, balance=_at(self.balance, done), auxiliary=_at(self.auxiliary, done))
+        return replace(self.losses, balance=_at(self.balance, done))
 
 
 def _at(change: Change, done: float) -> float:
@@ -60,9 +59,9 @@ def _at(change: Change, done: float) -> float:
 
 
 # The encoder first: without a stage of its own all masks became one blob around the click. The rates fall over all of
-# it; edges count more than anything else, since every group is what they leave connected.
-ENCODER = Stage(2300, (1.0, 0.5), Schedule(edges=24), clicks=(2, 4))
-EVERYTHING = Stage(1450, (0.5, 0.05), Schedule(decoder=True, edges=24, quality=6), auxiliary=(0.4, 0.4), warm_up=True)
+# it.
+ENCODER = Stage(2300, (1.0, 0.5), Schedule(), clicks=(2, 4))
+EVERYTHING = Stage(1450, (0.5, 0.05), Schedule(decoder=True), warm_up=True)
 FRAMES = replace(EVERYTHING, steps=300, rate=(0.05, 0.005), frames_every=1, warm_up=False)
 
 
@@ -80,7 +79,7 @@ STAGES = (
         ENCODER,
         steps=300,
         rate=(1.0, 1.0),
-        losses=Schedule(edges=24, connected=False),
+        losses=Schedule(connected=False),
         power=(0.5, 0.9),
         balance=(1.0, 0.3),
         clicks=(4, 8),
