@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       install into .venv and run the workflow on eight sample photos"
+	@echo "make demo       install into .venv and run the workflow on ten sample photos"
 	@echo "make report     the same, and one HTML page about it: results/report/.../report.html"
 	@echo "make test       install, lint, and run the tests"
 	@echo "make test-slow  the proofs that take minutes"
