@@ -203,28 +203,31 @@ def test_what_a_smaller_crop_is_not_asked_for() -> None:
     assert not _surely_covered(Candidates.none(), size, 0.6).any()
 
 
-@pytest.mark.parametrize(("skip", "fewer"), [(None, False), (0.6, True)])
-def test_crops_skip_points_in_what_crops_before_surely_know(
-    sam: nn.Module, monkeypatch: pytest.MonkeyPatch, skip: float | None, fewer: bool
+def test_crops_skip_exactly_the_points_in_what_crops_before_surely_know(
+    sam: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = np.zeros(IMAGE.shape[:2], bool)
-    known[:, : IMAGE.shape[1] // 2] = True
-    asked = []
+    known[20:110, 30:170] = True  # reaches into all four crops, and differently far
     original = generator._one_crop
 
-    def spy(sam: nn.Module, pixels: np.ndarray, crop: Crop, grid: np.ndarray, run: tuple) -> Candidates:
-        asked.append(crop.points(grid) + crop.box[:2])
-        return original(sam, pixels, crop, grid, run)
+    def prompted(skip: float | None) -> list[set[tuple[float, ...]]]:
+        """For each crop the places in the image that it is asked for."""
+        asked = []
 
-    monkeypatch.setattr(generator, "_one_crop", spy)
+        def spy(sam: nn.Module, pixels: np.ndarray, crop: Crop, grid: np.ndarray, run: tuple) -> Candidates:
+            asked.append({tuple(place) for place in crop.points(grid) + crop.box[:2]})
+            return original(sam, pixels, crop, grid, run)
+
+        monkeypatch.setattr(generator, "_one_crop", spy)
+        generate(sam, IMAGE, low(points_per_side=8, crop_n_layers=1, skip_covered_iou=skip))
+        return asked
+
     monkeypatch.setattr(generator, "_surely_covered", lambda found, size, skip: known)
-    generate(sam, IMAGE, low(points_per_side=8, crop_n_layers=1, skip_covered_iou=skip))
-    assert len(asked) == 5
-    assert len(asked[0]) == 64  # the whole image: nothing came before
-    left = [(np.floor(points[:, 0]) < IMAGE.shape[1] // 2).sum() for points in asked[1:]]
-    assert (sum(left) == 0) == fewer
-    assert 0 < sum(len(points) for points in asked[1:]) <= 4 * 64
-    assert (sum(len(points) for points in asked[1:]) < 4 * 64) == fewer
+    whole, *crops = prompted(None)
+    assert [len(places) for places in (whole, *crops)] == [64] * 5
+    left = [{(x, y) for x, y in places if not known[int(y), int(x)]} for places in crops]
+    assert all(0 < len(places) < 64 for places in left)
+    assert prompted(0.6) == [whole, *left]  # nothing came before the whole image
 
 
 def test_crops_that_have_no_points_left_are_not_encoded(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
