@@ -184,9 +184,9 @@ class Schedule:
     counts.
     """
 
-    decoder: bool = False
-    balance: float = 0.3
-    connected: bool = True
+    decoder: bool
+    balance: float
+    connected: bool
 
 
 @dataclass(frozen=True)

@@ -37,31 +37,31 @@ class Stage:
     """Steps with the same losses, but for their balance.
 
     rate: share of RATE, after a short warm-up if `warm_up`. frames_every: one batch in so many is of whole frames, the
-    others are of crops. clicks: per crop and per frame. power: as in `Recipe`; balance: as in `Schedule`.
+    others are of crops. clicks: per crop and per frame. power: as in `Recipe`; the others: as in `Schedule`.
     """
 
     steps: int
     rate: Change
-    losses: Schedule
-    power: Change = (0.9, 0.9)
+    decoder: bool = False
     balance: Change = (0.3, 0.3)
+    connected: bool = True
+    power: Change = (0.9, 0.9)
     frames_every: int = 2
     clicks: tuple[int, int] = (4, 4)
     warm_up: bool = False
 
     def schedule(self, done: float) -> Schedule:
         """Losses where `done` of the stage is done, from 0 to 1."""
-        return replace(self.losses, balance=_at(self.balance, done))
+        return Schedule(self.decoder, _at(self.balance, done), self.connected)
 
 
 def _at(change: Change, done: float) -> float:
     return change[0] + (change[1] - change[0]) * done
 
 
-# The encoder first: without a stage of its own all masks became one blob around the click. The rates fall over all of
-# it.
-ENCODER = Stage(2300, (1.0, 0.5), Schedule(), clicks=(2, 4))
-EVERYTHING = Stage(1450, (0.5, 0.05), Schedule(decoder=True), warm_up=True)
+# Three rounds: the encoder alone, everything on crops and frames, everything on frames.
+ENCODER = Stage(2300, (1.0, 0.5), clicks=(2, 4))
+EVERYTHING = Stage(1450, (0.5, 0.05), decoder=True, warm_up=True)
 FRAMES = replace(EVERYTHING, steps=300, rate=(0.05, 0.005), frames_every=1, warm_up=False)
 
 
@@ -79,9 +79,9 @@ STAGES = (
         ENCODER,
         steps=300,
         rate=(1.0, 1.0),
-        losses=Schedule(connected=False),
-        power=(0.5, 0.9),
         balance=(1.0, 0.3),
+        connected=False,
+        power=(0.5, 0.9),
         clicks=(4, 8),
         warm_up=True,
     ),
