@@ -45,7 +45,7 @@ test-slow: $(VENV)/.installed
 # Memory that is kept, not given back after every tensor, makes a step a tenth shorter.
 train-sam-tiny: $(VENV)/.installed
 	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456 \
-		$(BIN)/python -m regionflow.sam_tiny.train --out build/sam_tiny --threads 2
+		$(BIN)/python -m regionflow.train.sam_tiny.train --out build/sam_tiny --threads 2
 
 config-docs: $(VENV)/.installed
 	$(BIN)/python -m regionflow.config.document config

@@ -69,7 +69,7 @@ def main() -> None:
 def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Run all sides with one set of weights, print the table, return the figures."""
     from helpers.small_sam import embedded_preset, save_random_vit_b, save_small_sam
-    from regionflow.weights import EMBEDDED
+    from regionflow.weights.files import EMBEDDED
 
     checkpoint = EMBEDDED if name == "sam_tiny" else folder / f"{name}.pth"
     if name == "small":

@@ -23,12 +23,12 @@ from PIL import Image
 from skimage import data
 from torchvision.transforms.functional import normalize, to_tensor
 
-from regionflow.extractors.options import TimmOptions
-from regionflow.extractors.pixels import frame, normalise
-from regionflow.extractors.timm_model import TimmExtractor
-from regionflow.features import read_features, write_features
-from regionflow.geometry import Geometry
-from regionflow.images import read
+from regionflow.features.options import TimmOptions
+from regionflow.features.pixels import frame, normalise
+from regionflow.features.timm_model import TimmExtractor
+from regionflow.formats.features import read_features, write_features
+from regionflow.formats.geometry import Geometry
+from regionflow.images.read import read
 
 MODEL = "vit_small_patch14_dinov2"
 PARTS = ("decode", "prepare", "forward", "copy_back", "write")

@@ -24,14 +24,16 @@ from sklearn.metrics.cluster import contingency_matrix
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from regionflow import clusters, paint, superpixels  # noqa: E402
 from regionflow.config.types import ClustersOptions, RegionsOptions, SlicOptions  # noqa: E402
-from regionflow.extractors.daisy_lab import DaisyLab  # noqa: E402
-from regionflow.merge import merge  # noqa: E402
-from regionflow.pooling import PoolingOptions, pool  # noqa: E402
-from regionflow.records import Annotation  # noqa: E402
-from regionflow.segmenters import graph  # noqa: E402
-from regionflow.segmenters.options import GraphOptions  # noqa: E402
+from regionflow.features.daisy_lab import DaisyLab  # noqa: E402
+from regionflow.formats.regions import Annotation  # noqa: E402
+from regionflow.labels import kmeans as clusters  # noqa: E402
+from regionflow.labels import paint  # noqa: E402
+from regionflow.masks import graph  # noqa: E402
+from regionflow.masks.options import GraphOptions  # noqa: E402
+from regionflow.pooled.pool import PoolingOptions, pool  # noqa: E402
+from regionflow.regions.merge import merge  # noqa: E402
+from regionflow.superpixels import slic as superpixels  # noqa: E402
 
 SIDE = 192
 CLASSES = 8

@@ -125,14 +125,14 @@ def planned_jobs(folder: Path, slots: int) -> list[dict[str, Any]]:
 
 
 def _start_worker(folder: Path) -> None:
-    from regionflow.job import ModelCache
+    from regionflow.run.job import ModelCache
 
     os.chdir(folder)
     _start_worker.models = ModelCache()  # type: ignore[attr-defined]
 
 
 def _run_job(job: str) -> None:
-    from regionflow.warm import stage
+    from regionflow.run import stage
 
     prepared, outputs = stage.read(job, str(os.getpid()), "cpu", _start_worker.models)  # type: ignore[attr-defined]
     for _, final in outputs:

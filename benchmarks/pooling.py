@@ -25,10 +25,10 @@ import torch.nn.functional as F
 from pycocotools import mask as coco
 from skimage import data, segmentation, transform
 
-from regionflow import rle
-from regionflow.features import FeatureMap
-from regionflow.geometry import Geometry
-from regionflow.pooling import pool
+from regionflow.formats import rle
+from regionflow.formats.features import FeatureMap
+from regionflow.formats.geometry import Geometry
+from regionflow.pooled.pool import pool
 
 CHANNELS = 1024
 

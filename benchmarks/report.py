@@ -17,11 +17,12 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from helpers import browser  # noqa: E402
-from regionflow import image_table, pooled  # noqa: E402
 from regionflow.config.load import load_config  # noqa: E402
-from regionflow.job import Job  # noqa: E402
-from regionflow.stages import stage_options  # noqa: E402
-from regionflow.warm.stage import load_adapter  # noqa: E402
+from regionflow.formats import images as image_table  # noqa: E402
+from regionflow.formats import pooled  # noqa: E402
+from regionflow.run.job import Job  # noqa: E402
+from regionflow.run.stage import load_adapter  # noqa: E402
+from regionflow.run.stages import stage_options  # noqa: E402
 
 NAMES = {"extractor": "daisy_lab", "regions": "sam_slic"}
 VARIANT = "daisy_lab/sam_slic"

@@ -29,19 +29,20 @@ from skimage.segmentation import felzenszwalb, slic
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from regionflow import paint, rle  # noqa: E402
 from regionflow.config.types import Config  # noqa: E402
-from regionflow.discover import sample_photos  # noqa: E402
-from regionflow.images import read  # noqa: E402
+from regionflow.formats import rle  # noqa: E402
+from regionflow.formats.nesting import coverage  # noqa: E402
+from regionflow.images import scenes  # noqa: E402
+from regionflow.images.find import sample_photos  # noqa: E402
+from regionflow.images.read import read  # noqa: E402
+from regionflow.labels import paint  # noqa: E402
+from regionflow.masks import graph  # noqa: E402
+from regionflow.masks.options import GraphOptions, SamOptions  # noqa: E402
 from regionflow.sam.build import build_sam  # noqa: E402
 from regionflow.sam.generator import generate  # noqa: E402
-from regionflow.sam.nesting import coverage  # noqa: E402
 from regionflow.sam.prompting import Prompter  # noqa: E402
-from regionflow.sam_tiny import scenes  # noqa: E402
-from regionflow.sam_tiny.data import FIRST_TEST_SEED, FIRST_VALIDATION_SEED  # noqa: E402
-from regionflow.segmenters import graph  # noqa: E402
-from regionflow.segmenters.options import GraphOptions, SamOptions  # noqa: E402
-from regionflow.weights import needed_weights  # noqa: E402
+from regionflow.train.sam_tiny.data import FIRST_TEST_SEED, FIRST_VALIDATION_SEED  # noqa: E402
+from regionflow.weights.files import needed_weights  # noqa: E402
 
 Masks = NDArray[np.bool_]
 BANDS = ((64, 256), (256, 1024), (1024, 4096), (4096, 1 << 30))

@@ -2,9 +2,11 @@
 
 from snakemake.exceptions import WorkflowError
 
-from regionflow import discover, preflight, problems
+from regionflow.images import find as discover
+from regionflow.run import preflight
+from regionflow.formats import problems
 from regionflow.config.load import ConfigError, load_config
-from regionflow.weights import weights_path
+from regionflow.weights.files import weights_path
 
 try:
     CONFIG = load_config(config)

@@ -1,6 +1,6 @@
 """What clusters, exports and the report are made of."""
 
-from regionflow.stages import model_path
+from regionflow.run.stages import model_path
 
 
 def centres(wildcards):

@@ -1,7 +1,7 @@
 """How rules describe their jobs to the client: what is recorded, what is not, and where the job runs."""
 
-from regionflow.options import canonical_json
-from regionflow.stages import STAGES, stage_options
+from regionflow.base.options import canonical_json
+from regionflow.run.stages import STAGES, stage_options
 
 
 include: "warm.smk"

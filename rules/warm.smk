@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from regionflow.warm import slots as warm_slots
+from regionflow.run import slots as warm_slots
 
 SCRIPTS = Path(str(workflow.current_basedir)).resolve().parent / "workflow" / "scripts"
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from regionflow.weights import PUBLISHED
+from regionflow.weights.files import PUBLISHED
 
 MISSING_WEIGHTS = [file for file in PUBLISHED if not Path("weights", file).exists()]
 

@@ -10,13 +10,14 @@ from typing import Literal
 import yaml
 from rich.progress import track
 
-from regionflow import records, stages
+from regionflow.base.errors import UserError
 from regionflow.config.load import ConfigError, load_config
 from regionflow.config.types import Config, ImagesOptions
-from regionflow.discover import ImageEntry, find_images
-from regionflow.errors import UserError
-from regionflow.job import Job, ModelCache
-from regionflow.warm.stage import load_adapter, temporary_name
+from regionflow.formats import regions as records
+from regionflow.images.find import ImageEntry, find_images
+from regionflow.run import stages
+from regionflow.run.job import Job, ModelCache
+from regionflow.run.stage import load_adapter, temporary_name
 
 # Stages of a single image: the wildcard that names their variant, its group and default, and their outputs.
 STAGES = {
@@ -72,8 +73,8 @@ def export_masks(masks: Path, out: Path, form: Literal["png", "json"]) -> None:
         UserError: there is no mask file, or one is damaged; the message names it.
     """
     # The other stages need neither.
-    from regionflow.sam.export import export_amg, write_table
-    from regionflow.sam.nesting import coverage
+    from regionflow.exports.amg import export_amg, write_table
+    from regionflow.formats.nesting import coverage
 
     root, files = (masks.parent, [masks]) if masks.is_file() else (masks, sorted(masks.rglob("*.json")))
     if not files:

@@ -17,7 +17,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow import records, rle
+from regionflow.formats import regions as records
+from regionflow.formats import rle
 
 NO_CLUSTER = -1
 

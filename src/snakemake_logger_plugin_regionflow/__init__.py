@@ -15,7 +15,7 @@ from snakemake.logging import ColorizingTextHandler
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from regionflow.progress import Tally, stages_of
+from regionflow.run.progress import Tally, stages_of
 
 _SECONDS_BETWEEN_LINES = 30.0
 _PER_JOB = {LogEvent.JOB_INFO, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED, LogEvent.PROGRESS, LogEvent.SHELLCMD}

@@ -148,7 +148,7 @@ def _small_sam(image_size: int, embed_dim: int, depth: int, hq: bool) -> nn.Modu
     )
     if not hq:
         return Sam(ImageEncoderViT(**sizes), prompt_encoder, MaskDecoder(**heads))
-    from regionflow.sam import tiny_vit
+    from regionflow.sam import hq as tiny_vit
 
     decoder = tiny_vit.MaskDecoderHQ(**heads, vit_dim=embed_dim)
     return tiny_vit.Sam(tiny_vit.ImageEncoderViT(**sizes), prompt_encoder, decoder)
@@ -167,9 +167,9 @@ def _tiny_vit_sam(hq: bool) -> nn.Module:
 
 def embedded_hq() -> nn.Module:
     """An HQ-SAM around the trained weights of sam_tiny; what HQ adds is random and moves masks a little."""
-    from regionflow.sam import tiny_vit
+    from regionflow.sam import hq as tiny_vit
     from regionflow.sam.build import build_sam
-    from regionflow.weights import EMBEDDED
+    from regionflow.weights.files import EMBEDDED
 
     class WithEarly(nn.Module):
         """The encoder, its strides of 4 as early features."""

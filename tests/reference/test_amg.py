@@ -20,11 +20,11 @@ from helpers.small_sam import (
     save_random_vit_b,
     save_small_sam,
 )
-from regionflow import rle
+from regionflow.formats import rle
 from regionflow.sam.build import build_sam
 from regionflow.sam.generator import generate
 from regionflow.sam.options import AmgOptions
-from regionflow.weights import EMBEDDED
+from regionflow.weights.files import EMBEDDED
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,7 +4,7 @@ import numpy as np
 from skimage import data
 from skimage.feature import daisy
 
-from regionflow.extractors import daisy_lab
+from regionflow.features import daisy_lab
 
 
 def test_descriptors_are_skimages() -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms import CenterCrop
 
-from regionflow.geometry import Geometry
+from regionflow.formats.geometry import Geometry
 
 SIZES = [(140, 140), (98, 57), (57, 98), (131, 45), (1, 1), (3, 200)]
 

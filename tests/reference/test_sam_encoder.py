@@ -8,9 +8,9 @@ from segment_anything import SamPredictor
 from skimage import data
 
 from helpers.small_sam import save_random_tiny_vit, save_small_sam
-from regionflow.extractors import build
-from regionflow.extractors.options import SamEncoderOptions
-from regionflow.pooling import pool
+from regionflow.features.kinds import build
+from regionflow.features.options import SamEncoderOptions
+from regionflow.pooled.pool import pool
 from regionflow.sam.build import build_sam
 
 

@@ -14,11 +14,11 @@ from skimage import data
 from torch import Tensor
 from torchvision.transforms import CenterCrop, Normalize
 
-from regionflow.extractors import build
-from regionflow.extractors.options import TimmOptions
-from regionflow.extractors.presets import PRESETS
-from regionflow.extractors.timm_model import TimmExtractor
-from regionflow.pooling import pool
+from regionflow.features.kinds import build
+from regionflow.features.options import TimmOptions
+from regionflow.features.presets import PRESETS
+from regionflow.features.timm_model import TimmExtractor
+from regionflow.pooled.pool import pool
 
 IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = Normalize((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))

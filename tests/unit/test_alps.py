@@ -5,11 +5,11 @@ import pytest
 import yaml
 
 from helpers.workflow import ROOT
-from regionflow import rle
 from regionflow.config.load import load_config
-from regionflow.features import FeatureMap
-from regionflow.geometry import Geometry
-from regionflow.pooling import PoolingOptions, pool
+from regionflow.formats import rle
+from regionflow.formats.features import FeatureMap
+from regionflow.formats.geometry import Geometry
+from regionflow.pooled.pool import PoolingOptions, pool
 
 ALPS = PoolingOptions(method="alps")
 

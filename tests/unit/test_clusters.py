@@ -8,11 +8,11 @@ import pytest
 from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
 from sklearn.metrics import silhouette_score
 
-from regionflow import clusters
-from regionflow.clusters import TooFewRegions
 from regionflow.config.types import ClustersOptions
-from regionflow.image_table import ImageRow, fit_images
-from regionflow.pooled import SetColumn
+from regionflow.formats.images import ImageRow, fit_images
+from regionflow.formats.pooled import SetColumn
+from regionflow.labels import kmeans as clusters
+from regionflow.labels.kmeans import TooFewRegions
 
 
 def blobs(n=400, k=5, channels=6, seed=0):

@@ -5,9 +5,10 @@ import pytest
 from skimage import data
 from skimage.color import rgb2lab
 
-from regionflow.extractors import build, daisy_lab
-from regionflow.extractors.options import DaisyLabOptions
-from regionflow.pooling import pool
+from regionflow.features import daisy_lab
+from regionflow.features.kinds import build
+from regionflow.features.options import DaisyLabOptions
+from regionflow.pooled.pool import pool
 
 
 def extract(image: np.ndarray) -> np.ndarray:

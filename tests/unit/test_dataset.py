@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import regionflow
-from regionflow import pooled, records, rle
 from regionflow.dataset import ResultsError
+from regionflow.formats import pooled, rle
+from regionflow.formats import regions as records
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGES = {"dog": 3, "sub/cat": 4, "empty": 0, **{f"more{i}": 5 for i in range(8)}}

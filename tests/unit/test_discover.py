@@ -3,7 +3,7 @@
 import pytest
 
 from regionflow.config.types import ImagesOptions
-from regionflow.discover import ImageListError, find_images
+from regionflow.images.find import ImageListError, find_images
 
 
 def folder(tmp_path, *names):

@@ -11,12 +11,12 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save_file
 
-from regionflow.extractors import build, for_job
-from regionflow.extractors.errors import ExtractorError
-from regionflow.extractors.options import ExtractorOptions, TimmOptions
-from regionflow.extractors.presets import PRESETS
-from regionflow.job import Job
-from regionflow.sam.checkpoint import CheckpointError
+from regionflow.features.errors import ExtractorError
+from regionflow.features.kinds import build, for_job
+from regionflow.features.options import ExtractorOptions, TimmOptions
+from regionflow.features.presets import PRESETS
+from regionflow.run.job import Job
+from regionflow.weights.checkpoint import CheckpointError
 
 TINY = "vit_tiny_patch16_224"
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)

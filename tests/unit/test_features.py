@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from regionflow.features import FeatureMap, read_features, write_features
-from regionflow.geometry import Geometry
+from regionflow.formats.features import FeatureMap, read_features, write_features
+from regionflow.formats.geometry import Geometry
 
 GEOMETRY = Geometry.pad_to_multiple(30, 45, 14)
 

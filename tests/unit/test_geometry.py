@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionflow.geometry import Geometry
+from regionflow.formats.geometry import Geometry
 
 lengths = st.integers(1, 90)
 

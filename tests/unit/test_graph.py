@@ -7,8 +7,8 @@ import pytest
 from pycocotools import mask as coco
 from skimage.segmentation import felzenszwalb
 
-from regionflow.segmenters import graph
-from regionflow.segmenters.options import GraphOptions
+from regionflow.masks import graph
+from regionflow.masks.options import GraphOptions
 
 
 def scene(height=96, width=128):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regionflow.images import UnreadableImage, read
+from regionflow.images.read import UnreadableImage, read
 
 ROTATIONS = {1: 0, 3: 2, 6: 3, 8: 1}
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from regionflow import rle
 from regionflow.config.types import RegionsOptions
-from regionflow.merge import merge
-from regionflow.records import annotation
+from regionflow.formats import rle
+from regionflow.formats.regions import annotation
+from regionflow.regions.merge import merge
 
 OPTIONS = RegionsOptions()
 

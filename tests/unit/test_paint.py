@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from regionflow import paint, rle
+from regionflow.formats import rle
+from regionflow.labels import paint
 
 
 @given(hnp.arrays(np.bool_, (4, 6, 7)), st.permutations(range(4)))

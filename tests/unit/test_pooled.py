@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from regionflow import pooled
-from regionflow.pooled import BadPooledFile
+from regionflow.formats import pooled
+from regionflow.formats.pooled import BadPooledFile
 
 
 def annotations(n):

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from regionflow import pooling, rle
-from regionflow.features import FeatureMap
-from regionflow.geometry import Geometry
-from regionflow.pooling import PoolingOptions, RegionPooler, Status, pool, region_weights
+from regionflow.formats import rle
+from regionflow.formats.features import FeatureMap
+from regionflow.formats.geometry import Geometry
+from regionflow.pooled import pool as pooling
+from regionflow.pooled.pool import PoolingOptions, RegionPooler, Status, pool, region_weights
 
 GEOMETRY = Geometry.pad_to_multiple(56, 84, 14)
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from regionflow.progress import Tally, duration, stages_of
+from regionflow.run.progress import Tally, duration, stages_of
 from snakemake_logger_plugin_regionflow import LogHandler
 
 

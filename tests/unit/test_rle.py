@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
-from regionflow import rle
+from regionflow.formats import rle
 
 SIDES = st.integers(1, 12)
 LABELS = hnp.arrays(np.int64, st.tuples(SIDES, SIDES), elements=st.integers(-2, 4))

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from helpers.small_sam import save_small_sam
-from regionflow.hashing import sha256_of
+from regionflow.base.files import sha256_of
 from regionflow.sam.architecture import PUBLISHED_ENCODERS, identify
 from regionflow.sam.build import build_sam
-from regionflow.sam.checkpoint import CheckpointError, load_state_dict
+from regionflow.weights.checkpoint import CheckpointError, load_state_dict
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_safetensors_and_half_precision_load(weights: Path, tmp_path: Path) -> N
 
 
 def test_attention_biases_of_tiny_vit_are_the_file_s() -> None:
-    from regionflow.sam import tiny_vit
+    from regionflow.sam import hq as tiny_vit
 
     attention = tiny_vit.MobileEncoder(
         img_size=64, embed_dims=[64, 64, 64, 320], depths=[1] * 4, num_heads=[2] * 4, window_sizes=[2] * 4
@@ -88,7 +88,7 @@ def test_attention_biases_of_tiny_vit_are_the_file_s() -> None:
 def test_hq_import_leaves_timm_alone() -> None:
     code = (
         "import timm, warnings; warnings.simplefilter('error');"
-        "import regionflow.sam.tiny_vit;"
+        "import regionflow.sam.hq;"
         "print(timm.models.model_entrypoint('tiny_vit_5m_224').__module__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from regionflow.sam.architecture import MODELS
-from regionflow.sam.download import DownloadError, download
-from regionflow.sam.registry import CHECKPOINTS, find
+from regionflow.weights.download import DownloadError, download
+from regionflow.weights.published import CHECKPOINTS, find
 
 CONTENT = bytes(range(256)) * 5000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

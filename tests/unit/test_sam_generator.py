@@ -11,7 +11,7 @@ from segment_anything.utils.amg import build_point_grid
 from torch import nn
 
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
-from regionflow import rle
+from regionflow.formats import rle
 from regionflow.sam import decoder, generator, prompting
 from regionflow.sam.build import build_sam
 from regionflow.sam.cleanup import drop_islands

@@ -15,12 +15,12 @@ from PIL import Image
 from pydantic import ValidationError
 from segment_anything.utils.amg import remove_small_regions
 
-from regionflow import rle
+from regionflow.exports.amg import METADATA, export_amg
+from regionflow.formats import rle
+from regionflow.formats.nesting import coverage, parents
 from regionflow.sam import masks
 from regionflow.sam.cleanup import remove_small_parts, suppress_duplicates
-from regionflow.sam.export import METADATA, export_amg
 from regionflow.sam.masks import FullSize, Thresholds
-from regionflow.sam.nesting import coverage, parents
 from regionflow.sam.options import AmgOptions
 
 CPU = torch.device("cpu")

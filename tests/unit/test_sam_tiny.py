@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
+from regionflow.images import scenes
+from regionflow.sam.tiny import SIDE, Grouping, TinyEncoder, sam_tiny, spread
 from regionflow.sam.upscaling import hyper_logits
-from regionflow.sam_tiny import scenes
-from regionflow.sam_tiny.data import Recipe, SceneSet, make_batch
-from regionflow.sam_tiny.decoding import decode, look_at_the_click
-from regionflow.sam_tiny.losses import mask_losses
-from regionflow.sam_tiny.network import SIDE, Grouping, TinyEncoder, sam_tiny, spread
-from regionflow.sam_tiny.train import RATE, STAGES, Plan, Training
+from regionflow.train.sam_tiny.data import Recipe, SceneSet, make_batch
+from regionflow.train.sam_tiny.decoding import decode, look_at_the_click
+from regionflow.train.sam_tiny.losses import mask_losses
+from regionflow.train.sam_tiny.train import RATE, STAGES, Plan, Training
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from skimage.segmentation import slic
 
-from regionflow import rle, superpixels
 from regionflow.config.types import SlicOptions
-from regionflow.stage_io import read_png, write_png
+from regionflow.formats import rle
+from regionflow.run.adapters import read_png, write_png
+from regionflow.superpixels import slic as superpixels
 
 
 def photo(height=60, width=80):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regionflow.warm.slots import Slots
+from regionflow.run.slots import Slots
 
 ROOT = Path(__file__).parents[2]
 ADAPTER = """
@@ -129,7 +129,7 @@ def test_a_job_of_a_megabyte(machine: Machine) -> None:
 
 def test_threads_directory_and_tmpdir_are_those_of_each_job(machine: Machine) -> None:
     tell = (
-        "import torch, cv2, threadpoolctl; from regionflow.warm import stage; stage.limit_loaded_modules(job.threads);"
+        "import torch, cv2, threadpoolctl; from regionflow.run import stage; stage.limit_loaded_modules(job.threads);"
     )
     tell += "print(torch.get_num_threads(), cv2.getNumThreads(), os.environ['OMP_NUM_THREADS'],"
     tell += "{pool['num_threads'] for pool in threadpoolctl.threadpool_info()}, os.getcwd(), tempfile.gettempdir())"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from regionflow.warm import slots
-from regionflow.warm.slots import plan, visible_cards
+from regionflow.run import slots
+from regionflow.run.slots import plan, visible_cards
 
 
 @pytest.mark.parametrize(

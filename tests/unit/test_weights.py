@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from regionflow import weights
-from regionflow.errors import UserError
-from regionflow.job import Job
-from regionflow.sam.registry import Checkpoint
-from regionflow.segmenters.options import SamOptions
+from regionflow.base.errors import UserError
+from regionflow.masks.options import SamOptions
+from regionflow.run.job import Job
+from regionflow.weights import files as weights
+from regionflow.weights.published import Checkpoint
 
 CONTENT = bytes(range(256)) * 40
 ADAPTER = Path(__file__).parents[2] / "workflow/scripts/weights.py"

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from helpers.scenes import save_photos
-from regionflow import records, rle
 from regionflow.cli import main
+from regionflow.formats import regions as records
+from regionflow.formats import rle
 
 
 def test_a_folder_gives_the_files_that_the_rules_gave(finished, tmp_path):

@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from helpers.scenes import ODD
 from helpers.workflow import Workspace
-from regionflow.exports import write_colour_map
+from regionflow.exports.coco import write_colour_map
 
 VARIANT = "daisy_lab/sam_slic"
 GOOD = ["one", ODD, "wide"]

@@ -1,7 +1,8 @@
 """Which jobs a change remakes: every key of the configuration, the images, the weights and the stages' versions.
 
-The expected jobs follow from `regionflow.stages` (which options feed which stage) and from `NEEDS` (which stage reads
-which one's files); `snakemake -n` must list exactly those. No stage runs: empty outputs are given records by --touch.
+The expected jobs follow from `regionflow.run.stages` (which options feed which stage) and from `NEEDS` (which stage
+reads which one's files); `snakemake -n` must list exactly those. No stage runs: empty outputs are given records by
+--touch.
 """
 
 import copy
@@ -20,7 +21,7 @@ from pydantic import BaseModel
 from helpers.forked import snakemake
 from regionflow.config.load import ConfigError, load_config
 from regionflow.config.types import Config
-from regionflow.stages import STAGES, stage_options
+from regionflow.run.stages import STAGES, stage_options
 
 IMAGES = ["one", "sub/two"]
 BASE: dict[str, Any] = {
@@ -307,7 +308,7 @@ def test_a_changed_key_remakes_what_it_feeds_and_what_reads_that(matrix: Matrix,
     elif path.startswith(FEEDS_PICTURES):
         assert found and not found.keys() & DATA
     else:
-        assert fed, f"{path} is declared to change nothing: see regionflow.stages"
+        assert fed, f"{path} is declared to change nothing: see regionflow.run.stages"
     if path == "images.dir":  # other files under the same ids
         fed |= {job for job in matrix.made if job.stage in READS_THE_IMAGE}
     assert found == stale(config, IMAGES, fed)

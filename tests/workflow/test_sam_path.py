@@ -12,7 +12,7 @@ from PIL import Image
 from helpers.scenes import save_photos
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from helpers.workflow import Workspace
-from regionflow.weights import EMBEDDED
+from regionflow.weights.files import EMBEDDED
 
 IMAGES = ["a", "b"]
 

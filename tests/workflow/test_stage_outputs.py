@@ -1,7 +1,7 @@
 """Changed output needs a raised version: what every stage writes for two small photos is on record, with its version.
 
-Snakemake sees the code of a stage by its version in `regionflow.stages` alone. When this test fails, raise the version
-of the stage it names if its output was meant to change, and record the new outputs:
+Snakemake sees the code of a stage by its version in `regionflow.run.stages` alone. When this test fails, raise the
+version of the stage it names if its output was meant to change, and record the new outputs:
 
     REGIONFLOW_RECORD=1 python -m pytest tests/workflow/test_stage_outputs.py
 """
@@ -24,9 +24,9 @@ from helpers.planned import jobs_in
 from helpers.scenes import save_photos
 from helpers.small_sam import LOW_THRESHOLDS
 from helpers.workflow import ROOT
-from regionflow.job import ModelCache
-from regionflow.stages import STAGES
-from regionflow.warm import stage
+from regionflow.run import stage
+from regionflow.run.job import ModelCache
+from regionflow.run.stages import STAGES
 
 RECORD = Path(__file__).with_name("stage_outputs.json")
 CONFIG = {
@@ -131,7 +131,9 @@ def test_output_is_that_on_record_for_this_version(written, name: str) -> None:
     recorded, now = json.loads(RECORD.read_text())[name], written[name]
     same = alike(recorded["outputs"], now["outputs"])
     if recorded["version"] == now["version"]:
-        assert same, f"the output of stage {name!r} has changed: raise its version in regionflow.stages, then record"
+        assert same, (
+            f"the output of stage {name!r} has changed: raise its version in regionflow.run.stages, then record"
+        )
     else:
         assert same, f"stage {name!r} has a new version: record its outputs (see the head of this file)"
 

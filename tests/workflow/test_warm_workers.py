@@ -207,7 +207,7 @@ def test_nothing_is_left_however_the_run_ends(fake, end, jobs_finish: bool, warm
     assert_complete(workflow, 4)
 
 
-@pytest.mark.parametrize("who", ["client.py", "regionflow.warm.resident"])
+@pytest.mark.parametrize("who", ["client.py", "regionflow.run.resident"])
 @WARM_AND_COLD
 def test_kill_of_one_job_or_worker_leaves_the_rest_working(fake, who: str, warm: bool) -> None:
     workflow = fake()

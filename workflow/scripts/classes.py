@@ -1,7 +1,8 @@
 """Rule classes: the values, names and colours of the label maps."""
 
-from regionflow import clusters, exports
-from regionflow.job import Job
+from regionflow.exports import coco as exports
+from regionflow.labels import kmeans as clusters
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -2,7 +2,7 @@
 
 Every job pays for the client's start, so it imports neither json, socket nor pathlib: each takes longer than all that
 is done here. It leases a slot, passes the job with its own stdout and stderr to the slot's resident
-(regionflow.warm.resident), waits, and moves the finished outputs to their final names. See docs/warm_workers.md.
+(regionflow.run.resident), waits, and moves the finished outputs to their final names. See docs/warm_workers.md.
 """
 
 import _socket  # the C core of `socket`
@@ -135,7 +135,7 @@ class Slot:
             "REGIONFLOW_SLOT": self.name,
         }
         return subprocess.Popen(
-            [self.python, "-P", "-m", "regionflow.warm.resident", *arguments],
+            [self.python, "-P", "-m", "regionflow.run.resident", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

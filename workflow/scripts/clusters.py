@@ -2,10 +2,12 @@
 
 import h5py
 
-from regionflow import clusters, image_table, pooled
 from regionflow.config.types import ClustersOptions
-from regionflow.job import Job
-from regionflow.stage_io import provenance
+from regionflow.formats import images as image_table
+from regionflow.formats import pooled
+from regionflow.labels import kmeans as clusters
+from regionflow.run.adapters import provenance
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -1,7 +1,9 @@
 """Rule coco: the regions and labels of the set to one COCO instances file."""
 
-from regionflow import clusters, exports, image_table
-from regionflow.job import Job
+from regionflow.exports import coco as exports
+from regionflow.formats import images as image_table
+from regionflow.labels import kmeans as clusters
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -1,8 +1,9 @@
 """Rule colour_map: one image's label map to a PNG with a palette."""
 
-from regionflow import clusters, exports
-from regionflow.job import Job
-from regionflow.stage_io import read_png
+from regionflow.exports import coco as exports
+from regionflow.labels import kmeans as clusters
+from regionflow.run.adapters import read_png
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -1,7 +1,7 @@
 """Rule comparison: fits of several numbers of clusters to one table."""
 
-from regionflow import clusters
-from regionflow.job import Job
+from regionflow.labels import kmeans as clusters
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

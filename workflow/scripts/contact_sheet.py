@@ -3,10 +3,11 @@
 import numpy as np
 from PIL import Image
 
-from regionflow import image_table, pictures
-from regionflow.images import read
-from regionflow.job import Job
-from regionflow.stage_io import for_image
+from regionflow.formats import images as image_table
+from regionflow.images.read import read
+from regionflow.report import panels as pictures
+from regionflow.run.adapters import for_image
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

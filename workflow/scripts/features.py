@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from regionflow import extractors
-from regionflow.features import FeatureMap, write_features
-from regionflow.job import Job
-from regionflow.stage_io import open_image, provenance
+from regionflow.features import kinds as extractors
+from regionflow.formats.features import FeatureMap, write_features
+from regionflow.run.adapters import open_image, provenance
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -1,10 +1,10 @@
 """Rule images: the image list to results/images.tsv."""
 
-from regionflow import image_table
 from regionflow.config.types import ImagesOptions
-from regionflow.discover import find_images
-from regionflow.images import UnreadableImage
-from regionflow.job import Job
+from regionflow.formats import images as image_table
+from regionflow.images.find import find_images
+from regionflow.images.read import UnreadableImage
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 
-from regionflow import clusters, paint, pooled, records
-from regionflow.job import Job
-from regionflow.stage_io import write_png
+from regionflow.formats import pooled
+from regionflow.formats import regions as records
+from regionflow.labels import kmeans as clusters
+from regionflow.labels import paint
+from regionflow.run.adapters import write_png
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -1,8 +1,9 @@
 """Rule masks: one image to its mask file."""
 
-from regionflow import records, segmenters
-from regionflow.job import Job
-from regionflow.stage_io import generator, open_image
+from regionflow.formats import regions as records
+from regionflow.masks import kinds as segmenters
+from regionflow.run.adapters import generator, open_image
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

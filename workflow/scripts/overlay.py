@@ -2,9 +2,10 @@
 
 from PIL import Image
 
-from regionflow import pictures, records
-from regionflow.job import Job
-from regionflow.stage_io import open_image, read_png
+from regionflow.formats import regions as records
+from regionflow.report import panels as pictures
+from regionflow.run.adapters import open_image, read_png
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

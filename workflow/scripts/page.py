@@ -1,7 +1,7 @@
 """Rule page: everything of one variant to one HTML page."""
 
-from regionflow.job import Job
 from regionflow.report.build import Limits, Sources, build
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from regionflow import pooled, records
-from regionflow.features import read_features
-from regionflow.job import Job
-from regionflow.pooling import PoolingOptions, Status, pool
-from regionflow.stage_io import provenance
+from regionflow.formats import pooled
+from regionflow.formats import regions as records
+from regionflow.formats.features import read_features
+from regionflow.pooled.pool import PoolingOptions, Status, pool
+from regionflow.run.adapters import provenance
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -1,8 +1,9 @@
 """Rule pooled_set: the region features of all images to one virtual file."""
 
-from regionflow import image_table, pooled
-from regionflow.job import Job
-from regionflow.stage_io import for_image, provenance
+from regionflow.formats import images as image_table
+from regionflow.formats import pooled
+from regionflow.run.adapters import for_image, provenance
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

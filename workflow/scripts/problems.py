@@ -1,7 +1,8 @@
 """Rule problems: results/images.tsv to results/problems.tsv."""
 
-from regionflow import image_table, problems
-from regionflow.job import Job
+from regionflow.formats import images as image_table
+from regionflow.formats import problems
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

@@ -1,7 +1,8 @@
 """Rule region_table: the regions and labels of the set to one CSV file."""
 
-from regionflow import exports, image_table
-from regionflow.job import Job
+from regionflow.exports import coco as exports
+from regionflow.formats import images as image_table
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

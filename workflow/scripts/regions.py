@@ -2,11 +2,11 @@
 
 from dataclasses import asdict
 
-from regionflow import records
 from regionflow.config.types import RegionsOptions
-from regionflow.job import Job
-from regionflow.merge import merge
-from regionflow.stage_io import generator, read_png
+from regionflow.formats import regions as records
+from regionflow.regions.merge import merge
+from regionflow.run.adapters import generator, read_png
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

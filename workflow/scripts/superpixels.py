@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from regionflow import records, superpixels
 from regionflow.config.types import SlicOptions
-from regionflow.job import Job
-from regionflow.stage_io import generator, open_image, write_png
+from regionflow.formats import regions as records
+from regionflow.run.adapters import generator, open_image, write_png
+from regionflow.run.job import Job
+from regionflow.superpixels import slic as superpixels
 
 
 def run(job: Job) -> None:

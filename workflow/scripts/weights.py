@@ -1,8 +1,8 @@
 """Rule weights: a published checkpoint from its address to weights/."""
 
-from regionflow.job import Job
-from regionflow.sam.download import download
-from regionflow.weights import PUBLISHED
+from regionflow.run.job import Job
+from regionflow.weights.download import download
+from regionflow.weights.files import PUBLISHED
 
 
 def run(job: Job) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from regionflow.base.errors import UserError
 from regionflow.config.types import Config
-from regionflow.errors import UserError
 
 
 class ConfigError(UserError):

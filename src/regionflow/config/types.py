@@ -18,12 +18,12 @@ from pydantic import (
     model_validator,
 )
 
-from regionflow.extractors.options import ExtractorOptions
-from regionflow.extractors.presets import PRESETS
-from regionflow.options import Options
-from regionflow.pooling import PoolingOptions
-from regionflow.sam.registry import CHECKPOINTS
-from regionflow.segmenters.options import SegmenterOptions
+from regionflow.base.options import Options
+from regionflow.features.options import ExtractorOptions
+from regionflow.features.presets import PRESETS
+from regionflow.masks.options import SegmenterOptions
+from regionflow.pooled.pool import PoolingOptions
+from regionflow.weights.published import CHECKPOINTS
 
 # Names become folder names and wildcards.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]

@@ -10,11 +10,15 @@ from typing import Any
 import h5py
 import numpy as np
 
-from regionflow import clusters, exports, image_table, paint, records
-from regionflow.image_table import ImageRow
-from regionflow.images import read
+from regionflow.exports import coco as exports
+from regionflow.formats import images as image_table
+from regionflow.formats import regions as records
+from regionflow.formats.images import ImageRow
+from regionflow.images.read import read
+from regionflow.labels import kmeans as clusters
+from regionflow.labels import paint
 from regionflow.report import features_map, page, pictures, survey
-from regionflow.stage_io import for_image, read_png
+from regionflow.run.adapters import for_image, read_png
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from regionflow.clusters import Features, predict
-from regionflow.pooled import SetColumn
+from regionflow.formats.pooled import SetColumn
+from regionflow.labels.kmeans import Features, predict
 
 # t-SNE of so many principal components is that of all, in less time.
 COMPONENTS = 50

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow import paint, rle
-from regionflow.exports import Labels
-from regionflow.records import Annotation, RegionFile
+from regionflow.exports.coco import Labels
+from regionflow.formats import rle
+from regionflow.formats.regions import Annotation, RegionFile
+from regionflow.labels import paint
 
 Picture = NDArray[np.uint8]
 CROP_SIDE = 96

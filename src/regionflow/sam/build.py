@@ -16,7 +16,7 @@ from regionflow.sam.architecture import (
     VitEncoder,
     identify,
 )
-from regionflow.sam.checkpoint import CheckpointError, load_state_dict
+from regionflow.weights.checkpoint import CheckpointError, load_state_dict
 
 
 def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> Sam:
@@ -54,7 +54,7 @@ def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> Sam:
 def _empty_sam(found: SamArchitecture) -> Sam:
     """The network; tensors that the weights will replace take no memory where that is possible."""
     if found.encoder == "sam_tiny":
-        from regionflow.sam_tiny.network import sam_tiny
+        from regionflow.sam.tiny import sam_tiny
 
         return sam_tiny()
     decoder = found.decoder
@@ -74,7 +74,7 @@ def _empty_sam(found: SamArchitecture) -> Sam:
     )
     if not found.hq:
         return Sam(encoder, prompt_encoder, MaskDecoder(**_decoder_arguments(decoder)))
-    from regionflow.sam import tiny_vit
+    from regionflow.sam import hq as tiny_vit
 
     hq_decoder = tiny_vit.MaskDecoderHQ(**_decoder_arguments(decoder), vit_dim=vit_dim)
     return tiny_vit.Sam(encoder, prompt_encoder, hq_decoder)
@@ -82,7 +82,7 @@ def _empty_sam(found: SamArchitecture) -> Sam:
 
 def _vit_encoder(e: VitEncoder, hq: bool) -> Sam:
     if hq:
-        from regionflow.sam import tiny_vit
+        from regionflow.sam import hq as tiny_vit
 
         encoder_class = tiny_vit.ImageEncoderViT
     else:
@@ -104,7 +104,7 @@ def _vit_encoder(e: VitEncoder, hq: bool) -> Sam:
 
 def _tiny_vit_encoder(hq: bool) -> Sam:
     """TinyViT-5M at 1024 px with MobileSAM's settings (which Light HQ-SAM shares)."""
-    from regionflow.sam import tiny_vit
+    from regionflow.sam import hq as tiny_vit
 
     return (tiny_vit.TinyViT if hq else tiny_vit.MobileEncoder)(
         img_size=1024,

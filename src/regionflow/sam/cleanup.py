@@ -11,8 +11,8 @@ from segment_anything.utils.amg import remove_small_regions
 from torch import Tensor
 from torchvision.ops.boxes import batched_nms
 
-from regionflow import rle
-from regionflow.rle import Rle
+from regionflow.formats import rle
+from regionflow.formats.rle import Rle
 
 FAR_BELOW = 32.0
 

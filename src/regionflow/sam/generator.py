@@ -18,8 +18,8 @@ from segment_anything.utils.amg import build_all_layer_point_grids, generate_cro
 from torch import Tensor
 from torchvision.ops.boxes import batched_nms, box_area
 
-from regionflow import rle
-from regionflow.rle import Rle
+from regionflow.formats import rle
+from regionflow.formats.rle import Rle
 from regionflow.sam.cleanup import remove_small_parts, suppress_duplicates
 from regionflow.sam.masks import FullMask
 from regionflow.sam.options import AmgOptions

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regionflow import rle
-from regionflow.rle import Rle
+from regionflow.formats import rle
+from regionflow.formats.rle import Rle
 
 # Columns of one block on a CPU, and elements of full-size logits that exist at once on a GPU.
 CPU_COLUMNS = 256

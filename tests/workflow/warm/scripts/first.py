@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from regionflow.job import Job
+from regionflow.run.job import Job
 
 
 def load() -> object:

@@ -1,6 +1,6 @@
 """A fake stage on the CPU pool."""
 
-from regionflow.job import Job
+from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:

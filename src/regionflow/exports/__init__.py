@@ -1,0 +1,1 @@
+"""The regions of a set in forms that other tools open."""

@@ -1,0 +1,1 @@
+"""Feature extractors: an image becomes a feature map [C, h, w] that knows where it lies on the image."""

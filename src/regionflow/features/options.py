@@ -1,0 +1,92 @@
+"""Options of the feature extractors; `type` says which kind."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from regionflow.base.options import Options
+from regionflow.formats.features import StoredDtype
+from regionflow.weights.files import needed_weights
+
+Dtype = Literal["fp32", "bf16", "fp16"]
+
+
+class StoredOptions(Options):
+    """What all extractors have."""
+
+    stored: StoredDtype = "float16"
+    """Type of the values in feature files. float32 takes twice the room; features beyond 65504 need it."""
+
+
+class DaisyLabOptions(StoredOptions):
+    """Gradients and colour: needs no weights, and is a baseline beside learned features.
+
+    Dense DAISY descriptors (skimage.feature.daisy, Tola et al. 2010) of the lightness, computed at half resolution with
+    a radius of 15 pixels of it, and the mean CIELAB colour, one vector of 107 numbers per cell of 8 x 8 pixels.
+    """
+
+    type: Literal["daisy_lab"] = "daisy_lab"
+    """Kind of extractor."""
+
+
+class TimmOptions(StoredOptions):
+    """Feature maps of a timm model: any that has `forward_intermediates`."""
+
+    type: Literal["timm"] = "timm"
+    """Kind of extractor."""
+    model: Annotated[str, Field(min_length=1)]
+    """Name in timm, with the tag of the weights: vit_large_patch14_dinov2.lvd142m."""
+    layers: Annotated[list[int], Field(min_length=1)] = [-1]
+    """Blocks (or stages of a convolutional network) from 0, or from the end if negative; several are concatenated in
+    this order."""
+    norm: bool = True
+    """Whether the model's final norm is applied, to every layer."""
+    value_path: bool = False
+    """MaskCLIP: the last block's values in place of its attention, projected into the space of the text embeddings.
+    For CLIP models, with the default `layers`."""
+    geometry: Literal["pad", "resize_long", "resize_short", "square"] = "pad"
+    """pad: native size, padded in black to a multiple of the patch; resize_long, resize_short: that side scaled to
+    `size`, then padded; square: the long side scaled to `size`, the image in the top left corner of a square."""
+    size: PositiveInt | None = None
+    """Pixels of the resized side; null takes what the model was trained at. Must be null with pad."""
+    multiple: PositiveInt | None = None
+    """What the sides of the model input are multiples of; null takes the patch size (or the stride)."""
+    dtype: Dtype = "fp32"
+    """Type that the whole model runs in."""
+    checkpoint: str | None = None
+    """Local weight file (.pth, .pt or .safetensors, in timm's or the original's keys); null takes timm's own from its
+    download cache."""
+    random_seed: int | None = Field(None, ge=0)
+    """Random weights from this seed, to try a workflow without a download. Not with `checkpoint`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TimmOptions":
+        if self.checkpoint is not None and self.random_seed is not None:
+            raise ValueError("give either checkpoint or random_seed, not both")
+        if self.geometry == "pad" and self.size is not None:
+            raise ValueError("geometry pad does not resize: leave size out, or choose another geometry")
+        if self.value_path and (self.layers != [-1] or not self.norm):
+            raise ValueError("value_path is about the last block, normed: leave layers and norm out")
+        return self
+
+
+class SamEncoderOptions(StoredOptions):
+    """The image embedding of a SAM, MobileSAM or HQ-SAM [256, 64, 64], with SAM's own resizing and normalisation."""
+
+    type: Literal["sam_encoder"] = "sam_encoder"
+    """Kind of extractor."""
+    model: str = "auto"
+    """vit_b, vit_l, vit_h, mobile_sam, hq_vit_b, hq_vit_l, hq_vit_h, hq_vit_tiny, sam_tiny; auto takes what the file
+    holds."""
+    checkpoint: Annotated[str, Field(min_length=1)] | None = None
+    """Weight file (.pth, .pt or .safetensors). Only sam_tiny needs none: its weights come with regionflow."""
+    dtype: Dtype = "fp32"
+    """Type that the whole encoder runs in."""
+
+    @model_validator(mode="after")
+    def _weights_from_somewhere(self) -> "SamEncoderOptions":
+        needed_weights(self)
+        return self
+
+
+ExtractorOptions = Annotated[DaisyLabOptions | TimmOptions | SamEncoderOptions, Field(discriminator="type")]

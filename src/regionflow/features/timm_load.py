@@ -1,0 +1,89 @@
+"""timm models by name, with timm's own, local or random weights."""
+
+import hashlib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from regionflow.features.errors import ExtractorError
+from regionflow.features.options import TimmOptions
+from regionflow.weights.checkpoint import load_state_dict
+
+
+def load_model(options: TimmOptions) -> nn.Module:
+    """The model that the options name, on the CPU in float32 and eval mode, for any input size if it can.
+
+    Raises ExtractorError for an unknown model or weights that cannot be had, CheckpointError for a damaged file.
+    """
+    check_name(options.model)
+    if options.random_seed is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.random_seed)
+            model = _create(options.model)
+    elif options.checkpoint is not None:
+        model = _from_file(options.model, Path(options.checkpoint))
+    else:
+        model = _pretrained(options.model)
+    if not hasattr(model, "forward_intermediates"):
+        raise ExtractorError(f"{options.model} gives no feature maps (timm has no forward_intermediates for it)")
+    return model.eval().requires_grad_(False)
+
+
+def check_name(name: str) -> None:
+    """Raise ExtractorError with the nearest names if timm has no model of that name."""
+    known = {*timm.list_models(), *timm.list_models(pretrained=True)}
+    if name not in known:
+        near = get_close_matches(name, sorted(known), n=5, cutoff=0.5)
+        hint = f"the nearest names are {', '.join(near)}" if near else "see timm.list_models(pretrained=True)"
+        raise ExtractorError(f"timm {timm.__version__} has no model {name!r}; {hint}")
+
+
+def _create(name: str, **weights: Any) -> nn.Module:
+    try:
+        # Position embeddings are then interpolated (bicubic) to the grid of each input.
+        return timm.create_model(name, dynamic_img_size=True, **weights)
+    except TypeError as error:
+        # Convolutional networks and some transformers do not know the argument: they take any size, or none but theirs.
+        if "dynamic_img_size" not in str(error):
+            raise
+    return timm.create_model(name, **weights)
+
+
+def _pretrained(name: str) -> nn.Module:
+    try:
+        return _create(name, pretrained=True)
+    except Exception as error:
+        # The download libraries raise errors of many kinds without a common base.
+        raise ExtractorError(
+            f"the weights of {name} are not in the download cache and cannot be fetched ({_first_line(error)}); "
+            "connect once, or set `checkpoint` to a local file"
+        ) from error
+
+
+def _from_file(name: str, path: Path) -> nn.Module:
+    state: dict[str, Tensor] | None = load_state_dict(path)
+    try:
+        # timm's own loading: keys of the original releases are converted, all must fit.
+        model = _create(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
+    except (RuntimeError, KeyError) as error:
+        details = "; ".join(line.strip() for line in str(error).splitlines()[1:3]) or _first_line(error)
+        raise ExtractorError(f"{path} does not hold the weights of {name}: {details}") from None
+    model.pretrained_cfg.pop("state_dict", None)  # type: ignore[operator,union-attr]  # else the model keeps every tensor twice
+    return model
+
+
+def tensors_sha256(model: nn.Module) -> str:
+    """sha256 of all weights of a model, which says what a name in the download cache stood for."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:200]

@@ -1,0 +1,1 @@
+"""Everything that lies in results/: one module per kind of file, which reads and writes it."""

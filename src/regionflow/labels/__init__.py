@@ -1,0 +1,1 @@
+"""Automatic labels: clusters of region features."""

@@ -1,0 +1,1 @@
+"""Masks and superpixels become regions."""

@@ -1,0 +1,74 @@
+"""Pictures for people: overlays of one image, and a contact sheet of many."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from regionflow.formats import rle
+from regionflow.formats.regions import SLIC, RegionFile
+from regionflow.labels import paint
+
+Picture = NDArray[np.uint8]
+INK, PAPER = (40, 40, 40), 255
+BAR, GAP = 24, 6
+SHEET_WIDTH = 1600
+
+
+def panels(image: Picture, regions: RegionFile, labels: NDArray[np.integer], max_side: int) -> Picture:
+    """Photo, masks, regions and labels [H, W] of one image side by side, each at most `max_side` long."""
+    height, width = image.shape[:2]
+    masks = [a["segmentation"] for a in regions.annotations]
+    from_segmenter = [a["segmentation"] for a in regions.annotations if a["source"] != SLIC]
+    colours = paint.palette(42)
+    covered = rle.union(from_segmenter, height, width).mean()
+    views = [
+        (f"{regions.image.image_id}  {width} x {height}", image),
+        (f"{len(from_segmenter)} masks, {covered:.0%} of pixels", _numbered(image, from_segmenter, colours)),
+        (f"{len(masks)} regions", _numbered(image, masks, colours)),
+        ("clusters", paint.overlay(image, labels, colours, alpha=0.7)),
+    ]
+    return _row([_titled(_shrunk(view, max_side), title) for title, view in views])
+
+
+def notice(text: str) -> Picture:
+    """A strip with a line of text, in place of the overlay of an image that could not be read."""
+    return _titled(np.full((GAP, 900, 3), PAPER, np.uint8), text)
+
+
+def contact_sheet(pictures: Sequence[Picture]) -> Picture:
+    """Overlays under each other, each scaled to the sheet's width; a notice if there are none."""
+    if not pictures:
+        return notice("no image could be read")
+    rows = []
+    for picture in pictures:
+        scale = SHEET_WIDTH / picture.shape[1]
+        size = SHEET_WIDTH, max(1, round(picture.shape[0] * scale))
+        shrunk = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        rows.append(np.pad(shrunk, ((0, GAP), (0, 0), (0, 0)), constant_values=PAPER))
+    return np.concatenate(rows)
+
+
+def _numbered(image: Picture, masks: list[rle.Rle], colours: NDArray[np.uint8]) -> Picture:
+    ids = paint.label_map(masks, range(1, len(masks) + 1), *image.shape[:2])
+    return paint.overlay(image, ids, colours)
+
+
+def _shrunk(view: Picture, max_side: int) -> Picture:
+    height, width = view.shape[:2]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return view
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(view, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _titled(panel: Picture, title: str) -> Picture:
+    bar = np.full((BAR, panel.shape[1], 3), PAPER, dtype=np.uint8)
+    cv2.putText(bar, title, (4, BAR - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
+    return np.concatenate([bar, panel])
+
+
+def _row(views: Sequence[Picture]) -> Picture:
+    return np.concatenate([np.pad(v, ((0, 0), (0, GAP), (0, 0)), constant_values=PAPER) for v in views], axis=1)

@@ -1,0 +1,1 @@
+"""How stages are run: jobs, slots, residents, and what is checked before."""

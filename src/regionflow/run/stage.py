@@ -1,0 +1,74 @@
+"""Run one job's stage in this process: find the adapter, set the threads, use temporary output names."""
+
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from regionflow.run.job import Job, ModelCache
+
+_THREAD_VARIABLES = (  # read by a library when it is first loaded
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)
+
+
+def temporary_name(path: Path, token: str) -> Path:
+    """Where an output is written: beside its final place, so that it can be renamed (`.name.token.tmp.ext`)."""
+    return path.with_name(f".{path.stem}.{token}.tmp{path.suffix}")
+
+
+def read(text: str, token: str, device: str, models: ModelCache) -> tuple[Job, list[tuple[Path, Path]]]:
+    """The job of that JSON with temporary outputs, and its (temporary, final) outputs."""
+    job = Job.from_json(text, device=device, models=models)
+    temporary = {name: temporary_name(path, token).absolute() for name, path in job.outputs.items()}
+    return replace(job, outputs=temporary), [(temporary[name], path) for name, path in job.outputs.items()]
+
+
+def run(job: Job, scripts: Path) -> None:
+    """Call `run(job)` of the adapter `scripts/<stage>.py` with the job's number of threads."""
+    number = str(job.threads)
+    if any(os.environ.get(name) != number for name in _THREAD_VARIABLES):
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, number))
+        limit_loaded_pools(job.threads)
+    adapter = load_adapter(scripts, job.stage)
+    limit_loaded_modules(job.threads)
+    adapter(job)
+
+
+@cache
+def load_adapter(scripts: Path, stage: str) -> Callable[[Job], None]:
+    """The `run` function of scripts/<stage>.py, loaded once: a change of the file is seen by the next run."""
+    if not re.fullmatch(r"\w+", stage):
+        raise ValueError(f"stage {stage!r}: must be the name of an adapter in {scripts}")
+    path = scripts / f"{stage}.py"
+    spec = importlib.util.spec_from_file_location(f"regionflow_adapter_{stage}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"stage {stage!r} has no adapter {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.run
+
+
+def limit_loaded_pools(threads: int) -> None:
+    """Set the number of threads of the OpenMP and BLAS libraries that have read the variables already."""
+    if "numpy" in sys.modules:
+        import threadpoolctl
+
+        threadpoolctl.threadpool_limits(threads)
+
+
+def limit_loaded_modules(threads: int) -> None:
+    """Set the number of threads of what has its own: OpenCV and, within a thread, torch."""
+    if cv2 := sys.modules.get("cv2"):
+        cv2.setNumThreads(threads)
+    torch = sys.modules.get("torch")
+    if torch and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""Training of sam_tiny, the small SAM that comes with regionflow."""

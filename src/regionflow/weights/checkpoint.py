@@ -1,0 +1,90 @@
+"""Weights files: read without running anything in them, and refused with a sentence that says what they are.
+
+`torch.load` runs only with `weights_only=True` and there is no second try without it: a checkpoint is data, and a
+file that wants more than tensors is not one.
+"""
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from regionflow.base.errors import UserError
+
+
+class CheckpointError(UserError):
+    """A weights file that cannot be used; the message names the file and says what it holds instead."""
+
+
+def load_state_dict(path: Path) -> dict[str, Tensor]:
+    """All tensors of a .pth/.pt file (zip or the older pickle form) or a .safetensors file, on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, not a checkpoint, or would run code.
+    """
+    head = _head(path)
+    if _is_safetensors(head):
+        return _load_safetensors(path)
+    if not head.startswith((b"PK\x03\x04", b"\x80")):
+        raise CheckpointError(f"{path} is not a checkpoint: it is {_what(head)}. Download the weights again.")
+    if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path} is truncated: its zip directory is missing. Download the weights again.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_refused_pickle(path, str(error))) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is truncated or damaged ({first_line}). Download the weights again.") from None
+    if not (isinstance(state, dict) and all(isinstance(v, Tensor) for v in state.values())):
+        held = ", ".join(map(str, list(state)[:5])) if isinstance(state, dict) else type(state).__name__
+        raise CheckpointError(f"{path} is not a state dict of tensors: it holds {held}. Save model.state_dict() alone.")
+    return state
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(512)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist. Give the path of a weights file.") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _is_safetensors(head: bytes) -> bool:
+    return len(head) > 8 and head[8:9] == b"{"
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is a damaged safetensors file ({error}). Download the weights again.") from None
+
+
+def _what(head: bytes) -> str:
+    """What a file that is no checkpoint seems to be, from its first bytes."""
+    text = head.lstrip().lower()
+    if not head:
+        return "an empty file"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return "an HTML page, as a server sends instead of the file when a link has moved or needs a login"
+    if text.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer, not the file it points to"
+    if text.startswith(b"{"):
+        return "a JSON text"
+    return f"a file that starts with the bytes {head[:8].hex(' ')}"
+
+
+def _refused_pickle(path: Path, message: str) -> str:
+    """One sentence for a pickle that torch refused; nothing in it has been run."""
+    found = re.search(r"GLOBAL ([\w.]+)", message)
+    if found:
+        return f"{path} is refused: its pickle asks for {found[1]}, which is not a tensor. Nothing in it was run."
+    return f"{path} is not a checkpoint: its pickle holds more than tensors or is damaged. Nothing in it was run."
