@@ -1,0 +1,138 @@
+"""Class names of one image's regions: a JSON file, and a label map as 16-bit PNG.
+
+{"image": {image_id, file_name, height, width[, error]}, "classes": [name, ...], "regions": [{region_id, class, name,
+score, top, decided_by}], "shares": {regions, dense, none}, "generator": {...}}. `class` is the value in the label map:
+0 for none, c + 1 for classes[c]. `top` lists up to five [class, score], the likeliest first; scores have the
+precision of float16. `decided_by` says which rule gave the class: the region's own scores, a vote of the dense map, or
+none. `shares` are shares of the image's pixels.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from regionflow.base.errors import UserError
+from regionflow.base.options import canonical_json
+from regionflow.formats.regions import Generator, ImageInfo
+
+NONE = 0
+"""Value of pixels and regions without a class."""
+TOP = 5
+"""Classes that a region's record lists with their scores."""
+DecidedBy = Literal["regions", "dense", "none"]
+
+
+class BadSemanticsFile(UserError):
+    """A file of class names that cannot be used; the text names it."""
+
+
+@dataclass(frozen=True)
+class RegionClass:
+    """The class of one region: `value` 0 for none or c + 1, its score in 0 to 1, and the likeliest classes."""
+
+    region_id: str
+    value: int
+    score: float
+    top: list[tuple[int, float]]
+    decided_by: DecidedBy
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """The classes of one image's regions, in the order of its region file."""
+
+    image: ImageInfo
+    classes: list[str]
+    regions: list[RegionClass]
+    shares: Mapping[str, float]
+    generator: Generator
+
+    def name(self, value: int) -> str | None:
+        """Name of a class value; None for 0."""
+        return None if value == NONE else self.classes[value - 1]
+
+
+def write(path: Path, semantics: Semantics) -> None:
+    """Write one image's classes.
+
+    Raises ValueError for a class value that `classes` does not have.
+    """
+    wrong = sorted({r.value for r in semantics.regions if not 0 <= r.value <= len(semantics.classes)})
+    if wrong:
+        raise ValueError(f"{path}: class values {wrong} of {len(semantics.classes)} classes")
+    content = {
+        "image": {key: value for key, value in asdict(semantics.image).items() if value is not None},
+        "classes": semantics.classes,
+        "regions": [_record(region, semantics.name(region.value)) for region in semantics.regions],
+        "shares": dict(semantics.shares),
+        "generator": asdict(semantics.generator),
+    }
+    path.write_text(canonical_json(content) + "\n", encoding="utf-8")
+
+
+def _record(region: RegionClass, name: str | None) -> dict[str, Any]:
+    return {
+        "region_id": region.region_id,
+        "class": region.value,
+        "name": name,
+        "score": short(region.score),
+        "top": [[value, short(score)] for value, score in region.top],
+        "decided_by": region.decided_by,
+    }
+
+
+def short(score: float) -> float:
+    """A score at the precision of float16, in as few digits as tell it from its neighbours."""
+    return float(str(np.float16(score)))
+
+
+def read(path: Path) -> Semantics:
+    """Read one image's classes.
+
+    Raises BadSemanticsFile, naming the file, if it is damaged or not of this layout.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        classes = [str(name) for name in content["classes"]]
+        regions = [_region(record, classes) for record in content["regions"]]
+        shares = {key: float(share) for key, share in content["shares"].items()}
+        return Semantics(ImageInfo(**content["image"]), classes, regions, shares, Generator(**content["generator"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadSemanticsFile(f"{path}: not a file of class names ({error}); delete it and run again") from error
+
+
+def _region(record: Mapping[str, Any], classes: Sequence[str]) -> RegionClass:
+    value, top = int(record["class"]), [(int(c), float(s)) for c, s in record["top"]]
+    if not all(0 <= v <= len(classes) for v in (value, *(c for c, _ in top))):
+        raise ValueError(f"{record['region_id']} has a class that the file does not list")
+    if record["name"] != (None if value == NONE else classes[value - 1]):
+        raise ValueError(f"{record['region_id']} is called {record['name']!r}, which is not class {value}")
+    if record["decided_by"] not in get_args(DecidedBy):
+        raise ValueError(f"{record['region_id']} is decided by {record['decided_by']!r}")
+    return RegionClass(str(record["region_id"]), value, float(record["score"]), top, record["decided_by"])
+
+
+def write_map(path: Path, labels: NDArray[np.integer]) -> None:
+    """Write a label map [H, W] as 16-bit PNG; one zero pixel for an image that could not be read."""
+    Image.fromarray(labels.astype(np.uint16) if labels.size else np.zeros((1, 1), np.uint16)).save(path, format="PNG")
+
+
+def read_map(path: Path) -> NDArray[np.int64]:
+    """Read a label map [H, W].
+
+    Raises BadSemanticsFile, naming the file, if it is not a PNG of one channel.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            labels = np.asarray(image).astype(np.int64)
+    except (OSError, SyntaxError) as error:
+        raise BadSemanticsFile(f"{path}: not a label map ({error}); delete it and run again") from error
+    if labels.ndim != 2:
+        raise BadSemanticsFile(f"{path}: not a label map: it has {labels.shape[-1]} channels")
+    return labels

@@ -1,0 +1,1 @@
+"""Class names for regions and pixels."""

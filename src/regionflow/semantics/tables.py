@@ -1,0 +1,106 @@
+"""Class tables: many classes of a model become fewer of one's own.
+
+A TSV with the columns `source` and `target`, one line per class of the model. A line with an empty source declares a
+target that no class of the model becomes. Targets are numbered in the order in which they first appear.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionflow.base.errors import UserError
+
+COLUMNS = ("source", "target")
+SHIPPED = ("coco_133_to_28", "coco_28_to_19")
+"""The tables that come along, by name: COCO panoptic's 133 classes to the 28 of the SAM + SEEM pipeline, to its 19."""
+
+
+class BadClassTable(UserError):
+    """A class table that cannot be used; the text names the file and every offending line."""
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """`index` [C]: which of the `targets` each source class becomes."""
+
+    targets: list[str]
+    index: NDArray[np.int64]
+
+    def merge_scores(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores [C, ...] of the sources added up to scores [targets, ...]."""
+        out = np.zeros((len(self.targets), *scores.shape[1:]), np.float32)
+        np.add.at(out, self.index, scores)
+        return out
+
+    def merge_labels(self, labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """Labels with 0 for none and c + 1 for a class, renamed."""
+        return np.concatenate([[0], self.index + 1]).astype(np.uint16)[labels]
+
+
+def read_table(name: str, sources: Sequence[str]) -> ClassTable:
+    """The table of a name of `SHIPPED` or a path, for a labeler with the classes `sources`.
+
+    Raises BadClassTable with all of: classes that are missing, unknown or stand twice, and lines without a target.
+    """
+    lines = _lines(name)
+    problems = [f"line {n}: no target for {source!r}" for n, source, target in lines if not target]
+    named = [(n, source) for n, source, _ in lines if source]
+    problems += [f"line {n}: {source!r} is no class of the labeler" for n, source in named if source not in sources]
+    counts = Counter(source for _, source in named)
+    problems += [f"line {n}: {source!r} stands more than once" for n, source in named if counts[source] > 1]
+    missing = [source for source in sources if source not in counts]
+    if missing:
+        problems.append(f"no line for {', '.join(map(repr, missing))}")
+    if problems:
+        raise BadClassTable("\n".join([f"{name}: {len(problems)} mistake(s) in the class table:", *problems]))
+    targets = list(dict.fromkeys(target for _, _, target in lines))
+    becomes = {source: targets.index(target) for _, source, target in lines if source}
+    return ClassTable(targets, np.array([becomes[source] for source in sources], np.int64))
+
+
+def read_tables(names: Sequence[str], sources: Sequence[str]) -> ClassTable | None:
+    """Several tables one after the other, each over the targets of the one before; None for none.
+
+    Raises BadClassTable as `read_table`.
+    """
+    chain: ClassTable | None = None
+    for name in names:
+        table = read_table(name, sources if chain is None else chain.targets)
+        chain = table if chain is None else ClassTable(table.targets, table.index[chain.index])
+    return chain
+
+
+def table_path(name: str) -> Path:
+    """The file of a table: that of a shipped name, or the path itself."""
+    if name in SHIPPED:
+        return Path(str(resources.files("regionflow.semantics") / "class_tables" / f"{name}.tsv"))
+    return Path(name)
+
+
+def _lines(name: str) -> list[tuple[int, str, str]]:
+    """Line number, source and target of every line."""
+    path = table_path(name)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, delimiter="\t")
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise BadClassTable(f"{name}: the first line of a class table names the columns source and target")
+            return [
+                (n, (row["source"] or "").strip(), (row["target"] or "").strip())
+                for n, row in enumerate(reader, start=2)
+            ]
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(SHIPPED)
+        raise BadClassTable(f"{name}: not a class table ({error}); give a path, or one of {known}") from error
+
+
+def coco_panoptic() -> list[str]:
+    """COCO panoptic's 133 class names in the order of its models, with their suffixes (tree-merged, door-stuff)."""
+    text = resources.files("regionflow.semantics").joinpath("coco_panoptic.txt").read_text(encoding="utf-8")
+    return text.splitlines()

@@ -1,0 +1,91 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from regionflow.formats import semantics
+from regionflow.formats.regions import Generator, ImageInfo
+from regionflow.formats.semantics import BadSemanticsFile, RegionClass, Semantics
+
+CLASSES = ["sky", "tree", "wooden table"]
+IMAGE = ImageInfo("a/b", "a/b.png", 4, 6)
+
+
+def content(*regions: RegionClass) -> Semantics:
+    shares = {"regions": 0.5, "dense": 0.25, "none": 0.25}
+    return Semantics(IMAGE, CLASSES, list(regions), shares, Generator("semantics", {"labeler": {}}))
+
+
+scores = st.floats(0, 1).map(semantics.short)
+regions = st.builds(
+    RegionClass,
+    region_id=st.text(),
+    value=st.integers(0, 3),
+    score=scores,
+    top=st.lists(st.tuples(st.integers(1, 3), scores), max_size=5),
+    decided_by=st.sampled_from(["regions", "dense", "none"]),
+)
+
+
+@given(st.lists(regions, max_size=4))
+def test_what_is_written_is_read(tmp_path_factory, some):
+    path = tmp_path_factory.mktemp("semantics") / "image.json"
+    semantics.write(path, content(*some))
+    assert semantics.read(path) == content(*some)
+
+
+@given(st.floats(0, 1))
+def test_scores_have_the_precision_of_float16_and_few_digits(score):
+    stored = semantics.short(score)
+    assert np.float16(stored) == np.float16(score)
+    assert len(repr(stored)) <= 10
+
+
+def test_records_carry_the_name(tmp_path):
+    semantics.write(tmp_path / "i.json", content(RegionClass("a_region_0", 3, 0.5, [(3, 0.5)], "regions")))
+    record = json.loads((tmp_path / "i.json").read_text())["regions"][0]
+    assert (record["class"], record["name"]) == (3, "wooden table")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c["regions"][0].update({"class": 4}), "does not list"),
+        (lambda c: c["regions"][0].update({"name": "sky"}), "is called 'sky'"),
+        (lambda c: c["regions"][0].update(decided_by="luck"), "decided by 'luck'"),
+        (lambda c: c["regions"][0]["top"].append([9, 0.1]), "does not list"),
+        (lambda c: c.pop("classes"), "classes"),
+        (lambda c: c.update(shares=[]), "image.json"),
+    ],
+)
+def test_a_file_that_is_not_what_it_claims_is_refused_by_name(tmp_path, change, said):
+    path = tmp_path / "image.json"
+    semantics.write(path, content(RegionClass("r", 2, 0.5, [(2, 0.5)], "regions")))
+    changed = json.loads(path.read_text())
+    change(changed)
+    path.write_text(json.dumps(changed))
+    with pytest.raises(BadSemanticsFile, match=said) as error:
+        semantics.read(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_class_that_is_not_listed_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="class values"):
+        semantics.write(tmp_path / "i.json", content(RegionClass("r", 4, 0.5, [], "regions")))
+
+
+def test_label_maps_keep_16_bits_and_refuse_colour(tmp_path):
+    labels = np.arange(6, dtype=np.uint16).reshape(2, 3) * 10000
+    semantics.write_map(tmp_path / "map.png", labels)
+    assert semantics.read_map(tmp_path / "map.png").tolist() == labels.tolist()
+    semantics.write_map(tmp_path / "none.png", np.zeros((0, 0), np.uint16))
+    assert semantics.read_map(tmp_path / "none.png").tolist() == [[0]]
+    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "rgb.png")
+    with pytest.raises(BadSemanticsFile, match=r"rgb\.png"):
+        semantics.read_map(tmp_path / "rgb.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "map.png").read_bytes()[:40])
+    with pytest.raises(BadSemanticsFile, match=r"cut\.png"):
+        semantics.read_map(tmp_path / "cut.png")
