@@ -1,6 +1,6 @@
 """Options of part-whole hierarchies."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -58,4 +58,42 @@ class StudentOptions(Options):
                 f"dim {self.dim} must be a multiple of patch_size ** 2 = {self.patch_size**2} and at least twice that: "
                 "a column is a block of the tokenizer's map, which has dim / patch_size ** 2 channels"
             )
+        return self
+
+
+class TeacherOptions(Options):
+    """What teaches the hierarchy: masks for every patch."""
+
+    segmenter: str = "sam_vit_h"
+    """Name of the segmenter, of type sam: three masks per point."""
+    grid: PositiveInt = 14
+    """Patches along each side; the student must have as many columns."""
+    prompt_label: Literal["foreground", "as_published"] = "foreground"
+    """Label of the point prompts. as_published: the running index of the point, which SAM does not know (a fault of the
+    original, kept for comparison)."""
+    levels: Literal["as_given", "by_area"] = "as_given"
+    """Order of a point's masks: SAM's own (subpart, part, whole by convention), or by growing area."""
+
+
+class EmbedderOptions(Options):
+    """The timm model that embeds the image inside each mask."""
+
+    model: Annotated[str, Field(min_length=1)] = "maxvit_rmlp_pico_rw_256.sw_in1k"
+    """Name in timm, with the tag of the weights; its pooled features are the embedding."""
+    checkpoint: str | None = None
+    """Local weight file; null takes timm's own from its download cache."""
+    random_seed: Annotated[int, Field(ge=0)] | None = None
+    """Random weights from this seed, to try a workflow without a download. Not with `checkpoint`."""
+    crop: bool = False
+    """Whether the image is cropped to the mask's box first."""
+    view: Literal["whole", "as_published"] = "whole"
+    """whole: the model sees the whole (cropped) image; as_published: timm's evaluation crop, which cuts the border
+    of the image off (5 % of the side for the default model)."""
+    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Type that the model runs in."""
+
+    @model_validator(mode="after")
+    def _one_source_of_weights(self) -> "EmbedderOptions":
+        if self.checkpoint is not None and self.random_seed is not None:
+            raise ValueError("give either checkpoint or random_seed, not both")
         return self

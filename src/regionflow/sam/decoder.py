@@ -97,18 +97,27 @@ class ImageDecoder:
         self.shared_v = (self._to_heads(self.keys, a.v) + a.v_bias[:, :, None].to(self.dtype)).mT.contiguous()
         self.shared_q = self._to_heads(self.keys, b.q) + b.at
 
-    def embed_points(self, points: Tensor) -> Tensor:
-        """Prompt tokens [B, 2, C], one foreground point each; points [B, 2] are x, y in [0, 1] of the padded input."""
+    def embed_points(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Prompt tokens [B, 2, C], one point each; points [B, 2] are x, y in [0, 1] of the padded input.
+
+        labels: [B], 1 foreground, 0 background, any other number neither; None: all are foreground.
+        """
         encoder = self.prompt_encoder
-        point = encoder.pe_layer._pe_encoding(points[:, None]) + encoder.point_embeddings[1].weight
+        point = encoder.pe_layer._pe_encoding(points[:, None])
+        if labels is None:
+            point = point + encoder.point_embeddings[1].weight
+        else:
+            kinds = [embedding.weight for embedding in encoder.point_embeddings[:2]]
+            table = torch.stack([*kinds, torch.zeros_like(kinds[0])])
+            point = point + table[torch.where((labels == 0) | (labels == 1), labels, 2)]
         return torch.cat([point, encoder.not_a_point_embed.weight.expand(len(points), 1, -1)], dim=1)
 
-    def decode(self, points: Tensor) -> "Prompts":
-        """Run the transformer on points [B, 2] in [0, 1] of the padded input, one prompt each.
+    def decode(self, points: Tensor, labels: Tensor | None = None) -> "Prompts":
+        """Run the transformer on points [B, 2] in [0, 1] of the padded input, one prompt each; labels as above.
 
         The result's image tokens live in a buffer that the next call overwrites.
         """
-        prompt = self.embed_points(points)
+        prompt = self.embed_points(points, labels)
         tokens = torch.cat([self.mask_tokens.expand(len(points), -1, -1), prompt], dim=1)
         queries, keys = self._first_layer(tokens)
         for i in range(1, len(self.to_image)):

@@ -54,24 +54,29 @@ class Prompter:
         self.options = options
 
     def answers(
-        self, points: NDArray[np.float64], wave: NDArray[np.int64]
+        self, points: NDArray[np.float64], wave: NDArray[np.int64], labels: NDArray[np.int64] | None = None
     ) -> Iterator[tuple[NDArray[np.int64], Answer]]:
-        """The points of `wave`, indices into points [n, 2] in pixels of the crop, batch by batch, and their masks."""
+        """The points of `wave`, indices into points [n, 2] in pixels of the crop, batch by batch, and their masks.
+
+        labels: of the points [n], as `ImageDecoder.embed_points` takes them; None: all are foreground.
+        """
+        kinds = None if labels is None else torch.from_numpy(labels[wave]).to(self.device)
         prompts = torch.from_numpy(_to_model(points[wave], self.encoded.size, self.model_size))
         start = 0
         while start < len(wave):
             try:
-                answer = self._answer(prompts[start : start + self.step])
+                now = slice(start, start + self.step)
+                answer = self._answer(prompts[now], None if kinds is None else kinds[now])
             except torch.OutOfMemoryError:
                 if self.step == 1:
                     raise
                 self.step //= 2
                 continue
-            yield wave[start : start + self.step], answer
+            yield wave[now], answer
             start += self.step
 
-    def _answer(self, prompts: Tensor) -> Answer:
-        decoded = self.decoder.decode(prompts.to(self.device))
+    def _answer(self, prompts: Tensor, labels: Tensor | None) -> Answer:
+        decoded = self.decoder.decode(prompts.to(self.device), labels)
         iou, least = decoded.predicted_iou, self.options.pred_iou_thresh
         wanted = iou > least if least > 0 else torch.ones_like(iou, dtype=torch.bool)
         return Answer(iou, wanted, self._full_masks(decoded, wanted, prompts))

@@ -1,0 +1,95 @@
+"""The teacher: three nested masks for every patch of an image, by a SAM asked with one point per patch.
+
+As in Radwan and Shehata (ICCVW 2023): the image is resized to a square, each patch's centre is one prompt, and SAM's
+three masks of it are subpart, part and whole. The image is encoded once and the points are decoded in batches; masks
+leave the decoder as RLEs, so no stack of pixels exists.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regionflow.base.errors import UserError
+from regionflow.features.pixels import resize
+from regionflow.formats import rle
+from regionflow.formats.parts import PartMasks, distinct
+from regionflow.formats.rle import Rle
+from regionflow.masks.options import SamOptions
+from regionflow.parts.options import TeacherOptions
+from regionflow.sam.build import build_sam
+from regionflow.sam.prompting import Prompter
+from regionflow.weights.files import needed_weights
+
+SAM_LEVELS = 3
+EVERY_MASK = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "skip_covered_iou": None}
+"""Automatic generation drops masks; a patch always has all of its own."""
+
+
+class Teacher(Protocol):
+    """Anything that gives nested masks for every patch."""
+
+    def masks(self, square: NDArray[np.uint8]) -> PartMasks:
+        """Part masks of a square RGB image [S, S, 3]."""
+        ...
+
+
+def square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The image [H, W, 3] resized to [size, size, 3], its aspect ratio not kept (as published); Pillow, bicubic."""
+    return resize(image, (size, size), "bicubic")
+
+
+def patch_points(size: int, grid: int) -> NDArray[np.float64]:
+    """Centres x, y of the patches [grid * grid, 2] in pixels of the square image, row by row."""
+    at = (np.arange(grid) + 0.5) * (size / grid)
+    y, x = np.meshgrid(at, at, indexing="ij")
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+class SamTeacher:
+    """A SAM, MobileSAM or sam_tiny as teacher.
+
+    Raises CheckpointError for weights that cannot be used, UserError for HQ-SAM, which gives one mask per point.
+    """
+
+    def __init__(
+        self, options: TeacherOptions, segmenter: SamOptions, device: str = "cpu", points_per_batch: int | None = None
+    ) -> None:
+        self._options = options
+        self._amg = segmenter.model_copy(update=EVERY_MASK)
+        self._points_per_batch = points_per_batch
+        self._sam = build_sam(segmenter.model, needed_weights(segmenter), device)
+        if hasattr(self._sam.mask_decoder, "hf_token"):
+            raise UserError("parts.teacher: HQ-SAM gives one mask per point, not three; name a SAM or MobileSAM")
+
+    def masks(self, square: NDArray[np.uint8]) -> PartMasks:
+        """Part masks of a square RGB image [S, S, 3]: three per patch."""
+        size, count = len(square), self._options.grid**2
+        points = patch_points(size, self._options.grid)
+        # As published the label of a point is its running index: SAM then knows one foreground and one background
+        # point, and 194 that are neither.
+        labels = np.arange(count) if self._options.prompt_label == "as_published" else None
+        rles: list[Rle] = []
+        iou, stability = np.zeros((count, SAM_LEVELS)), np.zeros(count * SAM_LEVELS)
+        with torch.inference_mode():
+            prompter = Prompter(self._sam, square, self._amg, self._points_per_batch)
+            for rows, answer in prompter.answers(points, np.arange(count), labels):
+                iou[rows] = answer.iou.float().cpu().numpy()
+                for mask in answer.masks:
+                    assert mask is not None  # nothing is below a threshold of 0
+                    stability[len(rles)] = mask.stability
+                    rles.append(mask.encode((size, size), (0, 0), (size, size)))
+        return self._arranged(size, rles, iou, stability.reshape(iou.shape))
+
+    def _arranged(
+        self, size: int, rles: list[Rle], iou: NDArray[np.float64], stability: NDArray[np.float64]
+    ) -> PartMasks:
+        masks, index = distinct(rles)
+        index = index.reshape(iou.shape)
+        if self._options.levels == "by_area":
+            areas = np.array([rle.area(mask) for mask in masks] + [0])
+            order = np.argsort(areas[index], axis=1, kind="stable")
+            index = np.take_along_axis(index, order, axis=1)
+            iou, stability = (np.take_along_axis(scores, order, axis=1) for scores in (iou, stability))
+        return PartMasks(size, masks, index, iou, stability, "sam")
