@@ -73,11 +73,11 @@ def test_out_of_memory_halves_the_batch(sam: nn.Module, monkeypatch: pytest.Monk
     tried = []
     original = decoder.ImageDecoder.decode
 
-    def little_memory(self: decoder.ImageDecoder, points: torch.Tensor) -> decoder.Prompts:
+    def little_memory(self: decoder.ImageDecoder, points: torch.Tensor, labels: None) -> decoder.Prompts:
         tried.append(len(points))
         if len(points) > 20:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(self, points)
+        return original(self, points, labels)
 
     expected = generate(sam, IMAGE, low(), points_per_batch=16)
     monkeypatch.setattr(decoder.ImageDecoder, "decode", little_memory)
@@ -154,9 +154,9 @@ def test_points_are_skipped_only_inside_masks_found_before(sam: nn.Module, monke
     prompted = []
     original = decoder.ImageDecoder.decode
 
-    def spy(self: decoder.ImageDecoder, points: torch.Tensor) -> decoder.Prompts:
+    def spy(self: decoder.ImageDecoder, points: torch.Tensor, labels: None) -> decoder.Prompts:
         prompted.extend(map(tuple, points.tolist()))
-        return original(self, points)
+        return original(self, points, labels)
 
     monkeypatch.setattr(decoder.ImageDecoder, "decode", spy)
     every = {"points_per_side": 20, "box_nms_thresh": 1.0}
