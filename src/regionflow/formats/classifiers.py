@@ -1,0 +1,103 @@
+"""A classifier of region features, fitted to examples: arrays and attributes in HDF5, never a pickle.
+
+Datasets: `mean`, `scale` [C] standardise a feature; `weights` [K, C] and `bias` [K] give the logits of K classes
+(`names`), whose softmax are the probabilities; `examples` [K] per class. The examples themselves with what
+cross-validation says of each: `example_image`, `example_region`, `example_class`, `example_guess` [E] (-1: no other
+image has an example of its class).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from regionflow.base.errors import UserError
+from regionflow.base.options import canonical_json
+
+
+class BadClassifier(UserError):
+    """A file of a classifier that cannot be used; the text names it."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A linear classifier of standardised features; `method` says how it was fitted."""
+
+    names: list[str]
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    examples: NDArray[np.int64]
+    method: str
+
+    def __post_init__(self) -> None:
+        channels, classes = len(self.mean), len(self.names)
+        shapes = (self.scale.shape, self.weights.shape, self.bias.shape, self.examples.shape)
+        if shapes != ((channels,), (classes, channels), (classes,), (classes,)) or not classes:
+            raise ValueError(f"arrays of shapes {shapes} for {classes} classes of {channels} channels")
+        if not all(np.isfinite(a).all() for a in (self.mean, self.scale, self.weights, self.bias)):
+            raise ValueError("values that are not finite")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Cross-validation by image: per example the image, region number, class and guessed class (-1: not guessed)."""
+
+    image: list[str]
+    region: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    guess: NDArray[np.int64]
+
+    @property
+    def guessed(self) -> int:
+        """Examples whose class has an example in another image too."""
+        return int((self.guess >= 0).sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the guessed examples whose guess is right; NaN without any."""
+        return float((self.guess == self.truth).sum() / self.guessed) if self.guessed else float("nan")
+
+
+def write(path: Path, classifier: Classifier, validation: Validation, provenance: Mapping[str, object]) -> None:
+    """Write a classifier."""
+    text = h5py.string_dtype()
+    with h5py.File(path, "w") as file:
+        file.create_dataset("names", data=classifier.names, dtype=text)
+        for name in ("mean", "scale", "weights", "bias", "examples"):
+            file[name] = getattr(classifier, name)
+        file.create_dataset("example_image", data=validation.image, dtype=text)
+        file["example_region"], file["example_class"] = validation.region, validation.truth
+        file["example_guess"] = validation.guess
+        file.attrs["method"] = classifier.method
+        file.attrs["provenance"] = canonical_json(provenance)
+
+
+def read(path: Path) -> Classifier:
+    """Read a classifier.
+
+    Raises BadClassifier, naming the file, if it is none or damaged.
+    """
+    try:
+        with h5py.File(path) as file:
+            arrays = {name: file[name][:] for name in ("mean", "scale", "weights", "bias", "examples")}
+            return Classifier(names=list(file["names"].asstr()[:]), method=str(file.attrs["method"]), **arrays)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise BadClassifier(f"{path}: not a classifier of regions ({error}); delete it and run again") from error
+
+
+def read_validation(path: Path) -> Validation:
+    """Read what cross-validation said.
+
+    Raises BadClassifier as `read`.
+    """
+    try:
+        with h5py.File(path) as file:
+            arrays = [file[f"example_{name}"][:] for name in ("region", "class", "guess")]
+            return Validation(list(file["example_image"].asstr()[:]), *arrays)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise BadClassifier(f"{path}: not a classifier of regions ({error}); delete it and run again") from error

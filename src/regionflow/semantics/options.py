@@ -1,0 +1,54 @@
+"""Options of the labelers; `type` says which kind."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from regionflow.semantics.fuse import FusionOptions
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class LabelerOptions(FusionOptions):
+    """What all labelers have."""
+
+    tables: list[Name] = []
+    """Class tables, one after the other, that merge the labeler's classes: coco_133_to_28, coco_28_to_19, or the path
+    of a TSV with the columns source and target."""
+
+
+class ExamplesOptions(LabelerOptions):
+    """Names from a few labelled regions: a linear classifier of region features, fitted to them. Needs no weights."""
+
+    type: Literal["examples"] = "examples"
+    """Kind of labeler."""
+    examples: Name
+    """TSV with the columns image, x, y, class or region_id, class; or a folder of label maps, `<image>.png`."""
+    extractor: Name
+    """The extractor whose region features are looked at."""
+    classes: Annotated[list[Name], Field(min_length=2)] | None = None
+    """Class names in their order; null takes those of the examples. Label maps need them: value v is the v-th."""
+    method: Literal["logistic", "nearest_mean"] = "logistic"
+    """logistic: balanced logistic regression; nearest_mean: the nearest class mean."""
+    c: PositiveFloat = 1.0
+    """Inverse strength of the logistic regression's L2 penalty, as sklearn's C."""
+    shrink: float = Field(0.5, ge=0, le=1)
+    """How much of the whitening of features (decorrelation over all regions of the set) is left out; 1 only
+    standardises them."""
+    purity: float = Field(0.8, gt=0.5, le=1)
+    """Share of a region's pixels that must have one class in a label map for it to be an example."""
+    suggestions: int = Field(30, ge=0)
+    """How many regions to name that are worth labelling next."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "ExamplesOptions":
+        check_distinct(self.classes or [])
+        return self
+
+
+def check_distinct(classes: list[str]) -> None:
+    """Raise ValueError with all class names that stand more than once, also in another case."""
+    lower = [name.casefold() for name in classes]
+    twice = sorted({name for name in classes if lower.count(name.casefold()) > 1})
+    if twice:
+        raise ValueError(f"class names that stand more than once: {', '.join(twice)}")
