@@ -53,7 +53,7 @@ def test_levels_scores_and_losses_are_the_originals(
         scores = probe(columns.levels[:, :, -1])
     torch.testing.assert_close(columns.levels, golden["eval/levels"], **CLOSE)
     torch.testing.assert_close(scores, golden["eval/logits"], **CLOSE)
-    loss = levels_loss(columns.embeddings, golden["targets"], ALL_VALID, WEIGHTS)
+    loss = levels_loss(columns.outputs, golden["targets"], ALL_VALID, WEIGHTS)
     torch.testing.assert_close(loss, golden["eval/loss"], **CLOSE)
     entropy = torch.nn.functional.cross_entropy(scores, golden["labels"])
     torch.testing.assert_close(entropy, golden["eval/cross_entropy"], **CLOSE)
@@ -66,7 +66,7 @@ def test_two_steps_of_the_published_optimiser_are_the_originals(
     optimiser = Lion(model.parameters(), lr=3e-4, betas=(0.95, 0.98), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=3e-4, epochs=2000, steps_per_epoch=45000 // 512)
     for expected in golden["lion/losses"]:
-        loss = levels_loss(model(golden["images"]).embeddings, golden["targets"], ALL_VALID, WEIGHTS)
+        loss = levels_loss(model(golden["images"]).outputs, golden["targets"], ALL_VALID, WEIGHTS)
         assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
         optimiser.zero_grad()
         loss.backward()

@@ -67,7 +67,7 @@ def test_the_whole_view_sees_the_border_that_the_published_one_cuts_off(image: N
 def test_each_distinct_mask_is_embedded_once_and_empty_ones_not_at_all(
     image: NDArray[np.uint8], masks: NDArray[np.bool_]
 ) -> None:
-    index = np.array([[0, 1, 1], [EMPTY, 2, 1]])
+    index = np.array([[0, 1, 1], [EMPTY, 2, 1], [0, 0, 0], [2, 2, 2]])
     scores = np.ones(index.shape)
     parts = PartMasks(SIZE, [rle.encode(mask) for mask in masks], index, scores, scores, "sam")
     embedder = Embedder(EmbedderOptions(model=MODEL, random_seed=0))
@@ -76,7 +76,7 @@ def test_each_distinct_mask_is_embedded_once_and_empty_ones_not_at_all(
     made = targets(embedder, image, parts)
     assert sum(passes) == 3
     dense = made.dense
-    assert dense.shape == (2, 3, made.embeddings.shape[1])
+    assert dense.shape == (4, 3, made.embeddings.shape[1])
     assert dense.dtype == np.float16
     assert (dense[1, 0] == 0).all()
     np.testing.assert_array_equal(dense[0, 1], dense[1, 2])

@@ -4,7 +4,8 @@ Part masks, JSON: a mask file (`regionflow.formats.regions`) of the image resize
 distinct masks, with the key `parts` beside them: {grid, index [P][L], predicted_iou [P][L], stability_score [P][L]}.
 Patches run row by row; levels from subpart to whole; an index of -1 is an empty mask.
 
-Part targets, HDF5: `embeddings` float16 [M, E], one row per distinct mask, and `index` int32 [P, L] into them.
+Part targets, HDF5: `embeddings` float16 [M, E], one row per distinct mask, `index` int32 [P, L] into them, and which
+patches' centres lie in each mask: `members` [M, P] as packed bits.
 """
 
 import json
@@ -61,10 +62,15 @@ class PartMasks:
 
 @dataclass(frozen=True)
 class PartTargets:
-    """Embeddings of one image's part masks: embeddings float16 [M, E], index int64 [P, L] into them or EMPTY."""
+    """Embeddings of one image's part masks.
+
+    embeddings: float16 [M, E]; index: int64 [P, L], rows of the embeddings or EMPTY; members: bool [M, P], whether a
+    patch's centre lies in a mask.
+    """
 
     embeddings: NDArray[np.float16]
     index: NDArray[np.int64]
+    members: NDArray[np.bool_]
     error: str | None = None
 
     @property
@@ -127,10 +133,11 @@ def write_targets(path: Path, targets: PartTargets, provenance: Mapping[str, Any
     """
     if not np.isfinite(targets.embeddings).all():
         raise ValueError(f"{path}: embeddings that are not finite in float16")
-    _check_index(targets)
+    _check_shapes(targets)
     with h5py.File(path, "w") as file:
         file["embeddings"] = targets.embeddings.astype(np.float16)
         file["index"] = targets.index.astype(np.int32)
+        file["members"] = np.packbits(targets.members, axis=1)
         file.attrs["provenance"] = canonical_json(dict(provenance))
         if targets.error is not None:
             file.attrs["error"] = targets.error
@@ -145,9 +152,10 @@ def read_targets(path: Path) -> PartTargets:
     """
     try:
         with h5py.File(path, "r") as file:
-            error = file.attrs.get("error")
-            targets = PartTargets(file["embeddings"][:], file["index"][:].astype(np.int64), error)
-        _check_index(targets)
+            index = file["index"][:].astype(np.int64)
+            members = np.unpackbits(file["members"][:], axis=1, count=len(index)).astype(bool)
+            targets = PartTargets(file["embeddings"][:], index, members, file.attrs.get("error"))
+        _check_shapes(targets)
     except (OSError, KeyError, ValueError, TypeError) as problem:
         raise BadPartsFile(
             f"{path}: not a whole file of part targets ({problem}); delete it and run again"
@@ -155,10 +163,12 @@ def read_targets(path: Path) -> PartTargets:
     return targets
 
 
-def _check_index(targets: PartTargets) -> None:
-    if targets.embeddings.ndim != 2 or targets.index.ndim != 2:
-        raise ValueError(f"embeddings {list(targets.embeddings.shape)} with index {list(targets.index.shape)}")
-    if targets.index.size and not (targets.index.min() >= EMPTY and targets.index.max() < len(targets.embeddings)):
+def _check_shapes(targets: PartTargets) -> None:
+    rows, index = targets.embeddings, targets.index
+    if rows.ndim != 2 or index.ndim != 2 or targets.members.shape != (len(rows), len(index)):
+        shapes = [list(array.shape) for array in (rows, index, targets.members)]
+        raise ValueError(f"embeddings, index and members of shapes {shapes} do not fit")
+    if index.size and not (index.min() >= EMPTY and index.max() < len(rows)):
         raise ValueError("its index names embeddings that are not there")
 
 

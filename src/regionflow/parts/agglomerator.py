@@ -103,15 +103,21 @@ class ConsensusAttention(nn.Module):
 
 @dataclass(frozen=True)
 class Columns:
-    """What the network gives for B images: levels [B, N, L, D] after the last iteration, and the predictions of the
-    embeddings [B, N, L, E], which are the levels themselves where there is no encoder."""
+    """What the network gives for B images: levels [B, N, L, D] after the last iteration, and outputs [B, N, L, E]: they
+    are trained to be the teacher's embeddings, and are the levels themselves where there is no encoder."""
 
     levels: Tensor
-    embeddings: Tensor
+    outputs: Tensor
 
 
 class Agglomerator(nn.Module):
-    """The network. Everything but `head`, which `Probe` holds, is trained by distillation."""
+    """The network; its classifier is `Probe`.
+
+    target_mean, target_std [E]: of the teacher's embeddings where they are standardised for the training, else 0 and 1.
+    """
+
+    target_mean: Tensor
+    target_std: Tensor
 
     def __init__(self, options: StudentOptions) -> None:
         super().__init__()
@@ -131,6 +137,9 @@ class Agglomerator(nn.Module):
         contributions = torch.full((levels, 1, 1), 4.0)
         contributions[-1] = 3  # nothing predicts the top level from above
         self.register_buffer("contributions", contributions, persistent=False)
+        width = options.encoder_dim or dim
+        self.register_buffer("target_mean", torch.zeros(width))
+        self.register_buffer("target_std", torch.ones(width))
 
     def tokens(self, images: Tensor) -> Tensor:
         """Input of the lowest level [B, 1, D, N] of normalised images [B, 3, S, S]."""
@@ -158,8 +167,19 @@ class Agglomerator(nn.Module):
     def forward(self, images: Tensor) -> Columns:
         """Columns of normalised images [B, 3, S, S]."""
         *_, levels = self.iterate(images)
-        embeddings = levels if self.encoder is None else self.encoder(levels)
-        return Columns(levels.permute(0, 3, 1, 2), embeddings.permute(0, 3, 1, 2))
+        return Columns(levels.permute(0, 3, 1, 2), self.outputs(levels).permute(0, 3, 1, 2))
+
+    def outputs(self, levels: Tensor) -> Tensor:
+        """What levels [B, L, D, N] say the teacher's embeddings are, standardised: [B, L, E, N]."""
+        return levels if self.encoder is None else self.encoder(levels)
+
+    def standardised(self, embeddings: Tensor) -> Tensor:
+        """Embeddings of the teacher [..., E] in the units of the outputs."""
+        return (embeddings - self.target_mean) / self.target_std
+
+    def embeddings(self, outputs: Tensor) -> Tensor:
+        """Outputs [..., E] in the units of the teacher's embeddings."""
+        return outputs * self.target_std + self.target_mean
 
 
 class Probe(nn.Sequential):
@@ -182,15 +202,15 @@ class Probe(nn.Sequential):
         return super().forward(F.normalize(top, dim=1))
 
 
-def levels_loss(embeddings: Tensor, targets: Tensor, valid: Tensor, weights: Tensor) -> Tensor:
+def levels_loss(outputs: Tensor, targets: Tensor, valid: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean squared error to the teacher's embeddings; a scalar.
 
     Args:
-        embeddings, targets: [B, N, L, E].
+        outputs, targets: [B, N, L, E].
         valid: bool [B, N, L], false where the teacher's mask is empty: those count nowhere.
         weights: [L], 0.1, 0.2, 0.7 as published (the whole counts most).
     """
-    errors = (embeddings - targets).square().mean(dim=-1)
+    errors = (outputs - targets).square().mean(dim=-1)
     counted = valid.to(errors.dtype)
     per_level = (errors * counted).sum(dim=(0, 1)) / counted.sum(dim=(0, 1)).clamp(min=1)
     return (per_level * weights).sum()

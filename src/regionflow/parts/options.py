@@ -97,3 +97,35 @@ class EmbedderOptions(Options):
         if self.checkpoint is not None and self.random_seed is not None:
             raise ValueError("give either checkpoint or random_seed, not both")
         return self
+
+
+class TrainingOptions(Options):
+    """How the student is trained on the teacher's embeddings; the defaults are the distilled Imagenette configuration,
+    with a schedule that has the length of the training."""
+
+    epochs: PositiveInt = 300
+    """Passes over the training images. The original configures 4000, under a schedule of 2000 times 87 steps that does
+    not depend on the data."""
+    batch_size: PositiveInt = 512
+    """Images per step; all of them where there are fewer."""
+    optimiser: Literal["lion", "adamw"] = "lion"
+    """lion: Chen et al. 2023, betas 0.95 and 0.98; adamw: PyTorch's, as in the contrastive original."""
+    rate: Annotated[float, Field(gt=0)] = 3e-4
+    """Highest learning rate, of one cycle (Smith and Topin 2017) over the whole training."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """Decoupled, of all weights."""
+    level_weights: list[Annotated[float, Field(ge=0)]] = [0.1, 0.2, 0.7]
+    """Weight of each level's error, from subpart to whole."""
+    targets: Literal["standardised", "as_published"] = "standardised"
+    """standardised: the teacher's embeddings minus their mean over the training images, by their standard deviation, so
+    that what all masks have in common is not what is learned; as_published: as they are."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of an exponential moving average of the weights, which is then what is kept; null: the last weights."""
+    precision: Literal["exact", "bf16"] = "exact"
+    """exact: float32; bf16: bfloat16 products (autocast) where the card has them, float32 elsewhere."""
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the training images that is held out (seeded) for the validation loss."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the first weights, of the held-out images and of the order."""
+    start: str | None = None
+    """Checkpoint to fine-tune: a model.safetensors of an earlier run, kept elsewhere, or the original's .ckpt."""

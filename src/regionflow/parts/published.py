@@ -37,7 +37,9 @@ def load_original(model: Agglomerator, probe: Probe | None, path: Path) -> None:
         raise CheckpointError(f"{path} is not a checkpoint of the Agglomerator: {error.args[0]}") from None
     classifier = {key.removeprefix("probe."): state.pop(key) for key in list(state) if key.startswith("probe.")}
     try:
-        model.load_state_dict(state)
+        # As published targets are taken as they are.
+        unscaled = {"target_mean": torch.zeros_like(model.target_mean), "target_std": torch.ones_like(model.target_std)}
+        model.load_state_dict(state | unscaled)
         if probe is not None:
             probe.load_state_dict(classifier)
     except RuntimeError as error:

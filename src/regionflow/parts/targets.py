@@ -19,6 +19,7 @@ from regionflow.formats import rle
 from regionflow.formats.parts import PartMasks, PartTargets
 from regionflow.formats.rle import Rle
 from regionflow.parts.options import EmbedderOptions
+from regionflow.parts.teacher import patch_points
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BATCH = {"cpu": 8, "cuda": 256}
@@ -77,4 +78,13 @@ def targets(embedder: Embedder, square: NDArray[np.uint8], parts: PartMasks, bat
     embeddings = embedder.embed(square, parts.masks, batch)
     if not np.isfinite(embeddings).all() or np.abs(embeddings).max(initial=0) > np.finfo(np.float16).max:
         raise UserError("parts.embedder: embeddings that do not fit float16; choose another model or dtype fp32")
-    return PartTargets(embeddings.astype(np.float16), parts.index, parts.error)
+    return PartTargets(embeddings.astype(np.float16), parts.index, members(parts), parts.error)
+
+
+def members(parts: PartMasks) -> NDArray[np.bool_]:
+    """Whether the centre of each patch lies in each mask [M, P]."""
+    columns, rows = (
+        patch_points(parts.size, parts.grid).astype(np.int64).T if parts.grid else np.zeros((2, 0), np.int64)
+    )
+    inside = [rle.decode(mask)[rows, columns] for mask in parts.masks]
+    return np.array(inside, bool).reshape(len(parts.masks), len(parts.index))

@@ -66,18 +66,19 @@ def test_a_plain_mask_file_is_not_a_file_of_part_masks(tmp_path: Path) -> None:
 
 def test_targets_are_read_as_written(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    made = PartTargets(rng.random((2, 5)).astype(np.float16), some_parts().index)
+    made = PartTargets(rng.random((2, 5)).astype(np.float16), some_parts().index, rng.random((2, 4)) > 0.5)
     parts_format.write_targets(tmp_path / "a.h5", made, {"stage": "parts_targets"})
     again = parts_format.read_targets(tmp_path / "a.h5")
     np.testing.assert_array_equal(again.dense, made.dense)
+    np.testing.assert_array_equal(again.members, made.members)
     assert again.embeddings.dtype == np.float16
 
 
 def test_targets_that_point_nowhere_or_are_cut_short_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.h5"
+    path, member = tmp_path / "a.h5", np.ones((1, 1), bool)
     with pytest.raises(ValueError, match="names embeddings that are not there"):
-        parts_format.write_targets(path, PartTargets(np.zeros((1, 5), np.float16), np.array([[1]])), {})
-    parts_format.write_targets(path, PartTargets(np.zeros((1, 5), np.float16), np.array([[0]])), {})
+        parts_format.write_targets(path, PartTargets(np.zeros((1, 5), np.float16), np.array([[1]]), member), {})
+    parts_format.write_targets(path, PartTargets(np.zeros((1, 5), np.float16), np.array([[0]]), member), {})
     with h5py.File(path, "a") as file:
         file["index"][...] = 3
     with pytest.raises(UserError, match=str(path)):

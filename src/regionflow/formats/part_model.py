@@ -1,0 +1,44 @@
+"""Trained networks of part-whole hierarchies: .safetensors with the options and what made them as metadata."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from regionflow.base.errors import UserError
+from regionflow.base.options import canonical_json
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """Weights by name, the options of the network, and what made it."""
+
+    weights: dict[str, Tensor]
+    options: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+def write(path: Path, model: StoredModel) -> None:
+    """Write a network."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.weights.items()}
+    metadata = {"options": canonical_json(dict(model.options)), "provenance": canonical_json(dict(model.provenance))}
+    save_file(weights, path, metadata)
+
+
+def read(path: Path) -> StoredModel:
+    """Read a network onto the CPU.
+
+    Raises UserError, naming the file, if it is no such file.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+        return StoredModel(weights, json.loads(metadata["options"]), json.loads(metadata["provenance"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a trained student of this project ({error}); delete it and run again") from error

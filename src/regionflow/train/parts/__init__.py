@@ -1,0 +1,1 @@
+"""Training of the part-whole student and of its probe."""

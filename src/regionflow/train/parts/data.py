@@ -1,0 +1,62 @@
+"""Which images are trained on, and how they reach the network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regionflow.base.errors import UserError
+from regionflow.formats.images import TRAIN
+from regionflow.formats.part_set import PartSet
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's, as published."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a set: trained on, held out of the training images for validation, and of other splits."""
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def split_rows(splits: list[str], val_fraction: float, seed: int) -> Rows:
+    """Training images are those of the split train, or all where there is no such split; some of them are held out.
+
+    Raises UserError for fewer than two training images.
+    """
+    names = np.array(splits, dtype=object)
+    chosen = np.flatnonzero(names == TRAIN) if TRAIN in splits else np.arange(len(splits))
+    if len(chosen) < 2:
+        raise UserError(f"parts: {len(chosen)} readable training images; training needs at least 2")
+    order = np.random.default_rng(seed).permutation(chosen)
+    held = min(len(chosen) - 1, max(1, round(val_fraction * len(chosen))))
+    rest = np.setdiff1d(np.arange(len(splits)), chosen)
+    return Rows(np.sort(order[held:]), np.sort(order[:held]), rest)
+
+
+def normalised(pixels: NDArray[np.uint8], device: str) -> Tensor:
+    """Pixels uint8 [B, S, S, 3] as the network's input [B, 3, S, S]."""
+    images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return images.sub_(mean).div_(std)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images [B, 3, S, S], targets [B, P, L, E] and which of them count [B, P, L]."""
+
+    images: Tensor
+    targets: Tensor
+    valid: Tensor
+
+
+def batch(data: PartSet, rows: NDArray[np.int64], device: str) -> Batch:
+    """Some images of a set on the device."""
+    sample = data.sample(np.sort(rows))  # a memory map is read in the order of the file
+    targets, valid = torch.from_numpy(sample.targets).to(device), torch.from_numpy(sample.valid).to(device)
+    return Batch(normalised(sample.pixels, device), targets, valid)

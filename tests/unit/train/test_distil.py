@@ -1,0 +1,121 @@
+"""Distillation on drawn nested scenes: it resumes, learns, and refuses what does not fit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import nested
+from regionflow.base.errors import UserError
+from regionflow.formats.part_set import PartSet
+from regionflow.parts.options import EmbedderOptions, StudentOptions, TrainingOptions
+from regionflow.parts.students import read_student, write_student
+from regionflow.parts.targets import Embedder
+from regionflow.train.loop import Row
+from regionflow.train.parts.data import split_rows
+from regionflow.train.parts.distil import Distillation, Distilled
+
+STUDENT = StudentOptions(size=24, levels=3, dim=16, patch_size=2, start_weight=1.0)
+SHORT = TrainingOptions(epochs=6, batch_size=8, optimiser="adamw", rate=5e-3)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> PartSet:
+    return nested.write_set(tmp_path_factory.mktemp("set") / "set.h5", 32, 24, 3, nested.simple_embedding(16))
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_at(step: int) -> Callable[[Row], None]:
+    def tell(row: Row) -> None:
+        if row["step"] == step:
+            raise Killed
+
+    return tell
+
+
+@pytest.mark.parametrize("more", [{}, {"optimiser": "lion", "rate": 3e-4, "ema": 0.9, "targets": "as_published"}])
+def test_a_killed_training_resumed_equals_an_uninterrupted_one(scenes: PartSet, tmp_path: Path, more: dict) -> None:
+    training = SHORT.model_copy(update=more)
+    whole = Distillation(scenes, STUDENT, training).run(tmp_path / "whole.pt")
+    with pytest.raises(Killed):
+        Distillation(scenes, STUDENT, training).run(tmp_path / "killed.pt", kill_at(9), save_every=0)
+    resumed = Distillation(scenes, STUDENT, training).run(tmp_path / "killed.pt")
+    for name, tensor in whole.student.state_dict().items():
+        assert torch.equal(tensor, resumed.student.state_dict()[name]), name
+    assert resumed.metrics == whole.metrics
+    assert [row["val_loss"] for row in resumed.record] == [row["val_loss"] for row in whole.record]
+
+
+def test_a_student_is_read_as_written_and_can_be_fine_tuned(scenes: PartSet, tmp_path: Path) -> None:
+    done: Distilled = Distillation(scenes, STUDENT, SHORT).run(tmp_path / "checkpoint.pt")
+    path = tmp_path / "model.safetensors"
+    write_student(path, done.student, {"stage": "parts_model"})
+    images = torch.randn(2, 3, 24, 24)
+    with torch.inference_mode():
+        assert torch.equal(read_student(path)(images).levels, done.student(images).levels)
+    tuned = Distillation(scenes, STUDENT, SHORT.model_copy(update={"start": str(path)}))
+    assert tuned.evaluate()["val_loss"] == pytest.approx(done.metrics["val_loss"])
+    other = STUDENT.model_copy(update={"attend_self": True})
+    with pytest.raises(UserError, match=r"was trained with other options of parts.student \(attend_self\)"):
+        Distillation(scenes, other, SHORT.model_copy(update={"start": str(path)}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": 32}, "parts.student.size 32 is not the side of the set's images, 24"),
+        ({"patch_size": 1}, "6 x 6 columns, the teacher 3 x 3 patches"),
+        ({"levels": 2}, "the teacher has 3 levels"),
+        ({"dim": 32}, "parts.student.dim must be 16"),
+        ({"encoder_dim": 8}, "parts.student.encoder_dim must be 16"),
+    ],
+)
+def test_a_student_that_does_not_fit_the_teacher_is_refused(scenes: PartSet, change: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Distillation(scenes, STUDENT.model_copy(update=change), SHORT)
+
+
+def test_an_encoder_lets_the_width_of_the_levels_be_free(scenes: PartSet, tmp_path: Path) -> None:
+    student = StudentOptions(size=24, levels=3, dim=8, patch_size=2, encoder_dim=16)
+    done = Distillation(scenes, student, SHORT.model_copy(update={"epochs": 1})).run(tmp_path / "checkpoint.pt")
+    columns = done.student(torch.zeros(1, 3, 24, 24))
+    assert (columns.levels.shape[-1], columns.outputs.shape[-1]) == (8, 16)
+
+
+def test_training_images_are_the_split_train_or_all() -> None:
+    rows = split_rows(["train"] * 10 + ["val"] * 3, 0.2, seed=0)
+    assert (len(rows.train), len(rows.val), rows.test.tolist()) == (8, 2, [10, 11, 12])
+    everything = split_rows([""] * 5, 0.2, seed=0)
+    assert sorted([*everything.train, *everything.val]) == list(range(5))
+    with pytest.raises(UserError, match="1 readable training image"):
+        split_rows(["train"], 0.2, seed=0)
+
+
+def test_the_baseline_is_the_mean_target_of_every_place(scenes: PartSet) -> None:
+    distillation = Distillation(scenes, STUDENT, SHORT.model_copy(update={"targets": "as_published"}))
+    rows = distillation.rows
+    train, val = scenes.sample(rows.train).targets, scenes.sample(rows.val).targets
+    errors = ((val - train.mean(0)) ** 2).mean((0, 1, 3))
+    assert distillation.baseline()["val_loss"] == pytest.approx(errors @ np.array([0.1, 0.2, 0.7]), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_nested_scenes_are_learned(tmp_path: Path) -> None:
+    """The teacher is the truth of the scenes, the embeddings are those of a timm model."""
+    embedder = Embedder(EmbedderOptions(model="test_convnext.r160_in1k", random_seed=0))
+
+    def embed(image: np.ndarray, parts: nested.PartMasks) -> np.ndarray:
+        return embedder.embed(image, parts.masks).astype(np.float16)
+
+    scenes = nested.write_set(tmp_path / "set.h5", 768, 48, 6, embed)
+    student = StudentOptions(size=48, levels=3, dim=64, patch_size=2, start_weight=1.0)
+    training = TrainingOptions(epochs=32, batch_size=32, optimiser="adamw", rate=3e-3)
+    metrics = Distillation(scenes, student, training).run(tmp_path / "checkpoint.pt").metrics
+    assert metrics["val_loss"] < metrics["baseline_val_loss"] / 2
+    for before, after in zip(metrics["agreement_before"], metrics["agreement"], strict=True):
+        assert after > before + 0.05
