@@ -99,6 +99,13 @@ def spans(rle: Rle) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.in
     return x, top, bottom
 
 
+def point_inside(rle: Rle) -> list[float]:
+    """[x, y] of the middle pixel of the mask's longest vertical span: inside the mask whatever its shape."""
+    x, top, bottom = spans(rle)
+    longest = int(np.argmax(bottom - top))
+    return [float(x[longest]), float((top[longest] + bottom[longest] - 1) // 2)]
+
+
 def from_label_map(labels: NDArray[np.integer]) -> dict[int, Rle]:
     """Encode every label >= 0 of a label map [H, W], in ascending order of label; negative pixels belong to none.
 

@@ -39,7 +39,7 @@ def generate(image: NDArray[np.uint8], options: GraphOptions) -> list[Annotation
         scored: dict[str, Any] = {
             "predicted_iou": round(float(predicted[index]), 6),
             "stability_score": round(float(stability[index]), 6),
-            "point_coords": [_point_inside(mask)],
+            "point_coords": [rle.point_inside(mask)],
             "crop_box": [0, 0, width, height],
             "scale": options.scales[level],
         }
@@ -107,10 +107,3 @@ def _without_duplicates(
         kept.append(index)
         dropped.update(near.get(index, []))
     return kept
-
-
-def _point_inside(mask: rle.Rle) -> list[float]:
-    """[x, y] of the middle pixel of the mask's longest vertical span: inside the mask whatever its shape."""
-    x, top, bottom = rle.spans(mask)
-    longest = int(np.argmax(bottom - top))
-    return [float(x[longest]), float((top[longest] + bottom[longest] - 1) // 2)]
