@@ -10,7 +10,7 @@ Mistakes are told all at once, with the line of each.
 
 import csv
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -125,30 +125,35 @@ def class_names(examples: Sequence[Example], classes: Sequence[str] | None = Non
     return list(classes) if classes is not None else sorted({example.name for example in examples})
 
 
-def resolve(path: Path, examples: Sequence[Example], regions: Callable[[str], RegionFile]) -> list[LabelledRegion]:
-    """The region that each example means, each region once. `regions` gives the region file of an image.
+def resolve(
+    path: Path, examples: Sequence[Example], regions: Callable[[str], RegionFile]
+) -> tuple[list[LabelledRegion], list[str]]:
+    """The region that each example means, each region once, and notes on what is left out.
 
-    Examples of images that could not be read are left out. Raises BadExamples, naming `path`, for points outside of
-    their image or in no region, region ids that do not exist, and regions with two classes.
+    `regions` gives the region file of an image. Left out are examples of images that could not be read, and regions
+    that hold points of two classes, since coarse regions make that of good points. Raises BadExamples, naming `path`,
+    for points outside of their image or in no region, and region ids that do not exist.
     """
-    chosen: dict[tuple[str, int], Example] = {}
-    problems = []
+    problems, notes = [], []
+    labelled: dict[tuple[str, int], list[Example]] = {}
     for image in dict.fromkeys(example.image for example in examples):
         file = regions(image)
         if file.image.error is not None:
+            notes.append(f"{image} could not be read: its examples are left out")
             continue
         owners = label_map(masks(file), range(1, len(file.annotations) + 1), *file.size).astype(np.int64) - 1
         for example in (e for e in examples if e.image == image):
             try:
-                number = _number(example, file, owners)
-                before = chosen.setdefault((image, number), replace(example, region=number))
-                if before.name != example.name:
-                    where = f"region {number} of {image}, as line {before.line} has {before.name!r}"
-                    raise ValueError(f"{example.name!r} in {where}")
+                labelled.setdefault((image, _number(example, file, owners)), []).append(example)
             except ValueError as error:
                 problems.append((example.line, f"line {example.line}: {error}"))
     _tell(path, [text for _, text in sorted(problems)])
-    return [LabelledRegion(image, number, example.name) for (image, number), example in sorted(chosen.items())]
+    for (image, number), same in labelled.items():
+        if len({example.name for example in same}) > 1:
+            said = ", ".join(f"{example.name!r} (line {example.line})" for example in same)
+            notes.append(f"region {number} of {image} holds {said}: it is left out")
+    one = {key: same[0].name for key, same in labelled.items() if len({example.name for example in same}) == 1}
+    return [LabelledRegion(image, number, name) for (image, number), name in sorted(one.items())], notes
 
 
 def _number(example: Example, file: RegionFile, owners: NDArray[np.int64]) -> int:

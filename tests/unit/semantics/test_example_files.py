@@ -34,14 +34,14 @@ def test_points_and_region_ids_name_the_smallest_region(tmp_path):
     by_point = read_tsv(write(tmp_path / "p.tsv", *lines, head="image\tx\ty\tclass\tnote"))
     by_id = read_tsv(write(tmp_path / "r.tsv", "a/b_region_0\tsky", "a/b_region_1\ttree", head="region_id\tclass"))
     wanted = [LabelledRegion("a/b", 0, "sky"), LabelledRegion("a/b", 1, "tree")]
-    assert resolve(tmp_path, by_point, region_file) == wanted
-    assert resolve(tmp_path, by_id, region_file) == wanted
+    assert resolve(tmp_path, by_point, region_file) == (wanted, [])
+    assert resolve(tmp_path, by_id, region_file) == (wanted, [])
     assert class_names(by_point) == ["sky", "tree"] and class_names(by_point, ["tree", "sky"]) == ["tree", "sky"]
 
 
 def test_two_points_in_one_region_of_one_class_are_one_example(tmp_path):
     examples = read_tsv(write(tmp_path / "p.tsv", "a\t12\t3\tsky", "a\t13\t3\tsky"))
-    assert resolve(tmp_path, examples, region_file) == [LabelledRegion("a", 0, "sky")]
+    assert resolve(tmp_path, examples, region_file)[0] == [LabelledRegion("a", 0, "sky")]
 
 
 def test_all_mistakes_of_the_lines_are_told_at_once(tmp_path):
@@ -80,17 +80,15 @@ def test_mistakes_against_the_regions_are_told_at_once_in_the_order_of_the_lines
         Example(2, "b", "sky", point=(29, 3)),
         Example(3, "a", "sky", point=(30, 3)),
         Example(4, "a", "sky", point=(12, 3)),
-        Example(5, "a", "tree", point=(13, 3)),
         Example(6, "a", "tree", region=2),
     ]
     with pytest.raises(BadExamples) as error:
         resolve(tmp_path / "p.tsv", examples, region_file)
     lines = str(error.value).splitlines()
-    assert lines[0].endswith("4 mistake(s) in the examples:")
+    assert lines[0].endswith("3 mistake(s) in the examples:")
     assert lines[1:] == [
         "line 2: (29, 3) lies in no region of b",
         "line 3: (30, 3) is outside of a, which is 30 x 20 pixels",
-        "line 5: 'tree' in region 0 of a, as line 4 has 'sky'",
         "line 6: a has no region 2, only 2",
     ]
 
@@ -98,7 +96,16 @@ def test_mistakes_against_the_regions_are_told_at_once_in_the_order_of_the_lines
 def test_examples_of_an_image_that_could_not_be_read_are_left_out(tmp_path):
     examples = [Example(2, "bad", "sky", point=(3, 3)), Example(3, "a", "sky", point=(3, 3))]
     files = {"bad": region_file("bad", "truncated"), "a": region_file("a")}
-    assert resolve(tmp_path, examples, files.__getitem__) == [LabelledRegion("a", 1, "sky")]
+    labelled, notes = resolve(tmp_path, examples, files.__getitem__)
+    assert labelled == [LabelledRegion("a", 1, "sky")]
+    assert notes == ["bad could not be read: its examples are left out"]
+
+
+def test_a_region_that_holds_points_of_two_classes_is_left_out_and_said(tmp_path):
+    examples = [Example(2, "a", "sky", point=(12, 3)), Example(3, "a", "tree", point=(13, 3))]
+    labelled, notes = resolve(tmp_path, [*examples, Example(4, "a", "cup", point=(3, 3))], region_file)
+    assert labelled == [LabelledRegion("a", 1, "cup")]
+    assert notes == ["region 0 of a holds 'sky' (line 2), 'tree' (line 3): it is left out"]
 
 
 @pytest.mark.parametrize("text", ["", "image\tclass\n", "image,x,y,class\na,1,1,sky\n"])
