@@ -197,6 +197,7 @@ class Probe(nn.Sequential):
             nn.Dropout(dropout),
             nn.Linear(columns * dim, classes),
         )
+        self.columns, self.dim = columns, dim
 
     def forward(self, top: Tensor) -> Tensor:
         return super().forward(F.normalize(top, dim=1))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from regionflow.base.options import Options
 
@@ -65,14 +65,26 @@ class TeacherOptions(Options):
     """What teaches the hierarchy: masks for every patch."""
 
     segmenter: str = "sam_vit_h"
-    """Name of the segmenter, of type sam: three masks per point."""
+    """Name of the segmenter: of type sam, three masks per point; or of type merge_tree, three regions that hold it."""
     grid: PositiveInt = 14
     """Patches along each side; the student must have as many columns."""
     prompt_label: Literal["foreground", "as_published"] = "foreground"
     """Label of the point prompts. as_published: the running index of the point, which SAM does not know (a fault of the
     original, kept for comparison)."""
     levels: Literal["as_given", "by_area"] = "as_given"
-    """Order of a point's masks: SAM's own (subpart, part, whole by convention), or by growing area."""
+    """Order of a point's masks: SAM's own (subpart, part, whole by convention), or by growing area. Those of a merge
+    tree always grow."""
+    merge_levels: Literal["persistence"] | Annotated[list[float], Field(min_length=3, max_length=3)] = "persistence"
+    """Which of the regions of a merge tree that hold a point are its levels. persistence: the three that stand out
+    longest before they are merged further, each at least twice as large as the one before; three growing numbers: the
+    largest region merged at no more than this distance (2, 4, 8 suits photos)."""
+
+    @field_validator("merge_levels")
+    @classmethod
+    def _growing(cls, levels: str | list[float]) -> str | list[float]:
+        if isinstance(levels, list) and levels != sorted(set(levels)):
+            raise ValueError("the three distances must grow")
+        return levels
 
 
 class EmbedderOptions(Options):
@@ -129,3 +141,20 @@ class TrainingOptions(Options):
     """Seed of the first weights, of the held-out images and of the order."""
     start: str | None = None
     """Checkpoint to fine-tune: a model.safetensors of an earlier run, kept elsewhere, or the original's .ckpt."""
+
+
+class ProbeOptions(Options):
+    """A linear classifier of images over the frozen top level; an image's class is the folder that it lies in."""
+
+    epochs: PositiveInt = 100
+    """Passes over the training images."""
+    batch_size: PositiveInt = 512
+    """Images per step; all of them where there are fewer."""
+    rate: Annotated[float, Field(gt=0)] = 3e-4
+    """Highest learning rate of one cycle; Lion, as for the student."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """Decoupled, of all weights."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of the numbers that are left out, before and after they are joined to one vector."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the first weights, the order and the dropout."""
