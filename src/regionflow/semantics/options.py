@@ -90,3 +90,67 @@ class SeemOptions(LabelerOptions):
         if (self.checkpoint is None) == (self.random_seed is None):
             raise ValueError("give either checkpoint, the path of seem_focall_v0.pt, or random_seed")
         return self
+
+
+class TransformersOptions(LabelerOptions):
+    """A semantic or universal segmentation model of the transformers library (EoMT, Mask2Former, SegFormer ...)."""
+
+    type: Literal["transformers"] = "transformers"
+    """Kind of labeler."""
+    model: Name
+    """Name on the Hugging Face hub, or a folder with config.json, the weights and preprocessor_config.json."""
+    dense_side: PositiveInt = 1024
+    """Longer side of the map of scores; between its cells scores are interpolated."""
+
+
+class WordsOptions(LabelerOptions):
+    """Open vocabulary: class names in words, by any model of open_clip (CLIP, SigLIP ...)."""
+
+    type: Literal["words"] = "words"
+    """Kind of labeler."""
+    classes: Annotated[list[Name], Field(min_length=2)]
+    """Class names; synonyms after a bar: "sofa|couch". The first is the class's name."""
+    model: Name = "ViT-B-16-quickgelu"
+    """Name in open_clip."""
+    pretrained: Name | None = "openai"
+    """open_clip's tag of the weights, from its download cache; not used with `checkpoint` or `random_seed`."""
+    checkpoint: Name | None = None
+    """Local weight file."""
+    random_seed: int | None = Field(None, ge=0)
+    """Random weights from this seed, to try a workflow without a download."""
+    regions: Literal["pooled", "box", "masked", "both"] = "pooled"
+    """What of a region is compared with the words: pooled features of `extractor`, a crop of its box, a crop with
+    everything else blanked out, or the mean of both crops."""
+    extractor: Name | None = None
+    """With `pooled`: an extractor whose features lie in the model's text space, such as maskclip_vitb16."""
+    templates: Annotated[list[Name], Field(min_length=1)] | None = None
+    """Sentences with {} for the class name; null takes CLIP's 80 for ImageNet."""
+    temperature: PositiveFloat = 100.0
+    """What similarities are multiplied with before the softmax."""
+
+    @property
+    def words(self) -> list[list[str]]:
+        """The names of each class, synonyms included."""
+        return [[name.strip() for name in entry.split("|") if name.strip()] for entry in self.classes]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_source(cls, given: Any) -> Any:
+        if isinstance(given, dict) and (given.get("checkpoint") or given.get("random_seed") is not None):
+            return {"pretrained": None, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "WordsOptions":
+        empty = [entry for entry, names in zip(self.classes, self.words, strict=True) if not names]
+        if empty:
+            raise ValueError(f"no class name in {', '.join(map(repr, empty))}")
+        check_distinct([name for names in self.words for name in names])
+        if (self.regions == "pooled") != (self.extractor is not None):
+            raise ValueError("extractor goes with regions: pooled, and only with it")
+        if sum(source is not None for source in (self.pretrained, self.checkpoint, self.random_seed)) != 1:
+            raise ValueError("give one of pretrained, checkpoint and random_seed")
+        wrong = [template for template in self.templates or () if "{}" not in template]
+        if wrong:
+            raise ValueError(f"no {{}} in the templates {', '.join(map(repr, wrong))}")
+        return self
