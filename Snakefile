@@ -12,17 +12,17 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/inputs.smk"
-include: "rules/jobs.smk"
+include: "rules/targets.smk"
+include: "rules/run.smk"
 include: "rules/weights.smk"
 include: "rules/images.smk"
 include: "rules/features.smk"
 include: "rules/masks.smk"
 include: "rules/superpixels.smk"
 include: "rules/regions.smk"
-include: "rules/pooling.smk"
-include: "rules/clusters.smk"
-include: "rules/export.smk"
+include: "rules/pooled.smk"
+include: "rules/labels.smk"
+include: "rules/exports.smk"
 include: "rules/report.smk"
 
 
@@ -37,8 +37,8 @@ rule all:
 
 
 onsuccess:
-    logger.info(problems.summary("results/problems.tsv"))
+    logger.info(problems_summary(rules.problems.output.problems))
 
 
 onerror:
-    logger.info(problems.summary("results/problems.tsv"))
+    logger.info(problems_summary(rules.problems.output.problems))

@@ -36,9 +36,6 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
 WEIGHTS = ("small", "sam_tiny", "vit_b")
 SIDES = ("reference", "reference bf16", "exact", "bf16")
 
@@ -69,7 +66,7 @@ def main() -> None:
 def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Run all sides with one set of weights, print the table, return the figures."""
     from helpers.small_sam import embedded_preset, save_random_vit_b, save_small_sam
-    from regionflow.weights.files import EMBEDDED
+    from regionflow.weights.published import EMBEDDED
 
     checkpoint = EMBEDDED if name == "sam_tiny" else folder / f"{name}.pth"
     if name == "small":

@@ -28,7 +28,7 @@ from regionflow.features.pixels import frame, normalise
 from regionflow.features.timm_model import TimmExtractor
 from regionflow.formats.features import read_features, write_features
 from regionflow.formats.geometry import Geometry
-from regionflow.images.read import read
+from regionflow.images.read import read_image
 
 MODEL = "vit_small_patch14_dinov2"
 PARTS = ("decode", "prepare", "forward", "copy_back", "write")
@@ -63,7 +63,7 @@ def plain(path: Path, model: Any, device: str, out: Path) -> None:
 def ours(path: Path, extractor: TimmExtractor, out: Path) -> dict[str, float]:
     """Our way, with the seconds of decoding and writing."""
     start = time.perf_counter()
-    image = read(path)
+    image = read_image(path)
     decoded = time.perf_counter()
     feature_map = extractor.extract(image)
     extracted = time.perf_counter()
@@ -73,7 +73,7 @@ def ours(path: Path, extractor: TimmExtractor, out: Path) -> dict[str, float]:
 
 def parts(path: Path, model: Any, device: str) -> dict[str, float]:
     """Seconds of what happens between decoding and writing, each step waited for."""
-    image, patch = read(path), model.patch_embed.patch_size[0]
+    image, patch = read_image(path), model.patch_embed.patch_size[0]
     geometry = Geometry.pad_to_multiple(image.shape[0], image.shape[1], patch)
     config = model.pretrained_cfg
     start = time.perf_counter()

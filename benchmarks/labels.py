@@ -12,28 +12,30 @@ python benchmarks/labels.py [--quick]
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import contingency_matrix
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
-from regionflow.config.types import ClustersOptions, RegionsOptions, SlicOptions  # noqa: E402
-from regionflow.features.daisy_lab import DaisyLab  # noqa: E402
-from regionflow.formats.regions import Annotation  # noqa: E402
-from regionflow.labels import kmeans as clusters  # noqa: E402
-from regionflow.labels import paint  # noqa: E402
-from regionflow.masks import graph  # noqa: E402
-from regionflow.masks.options import GraphOptions  # noqa: E402
-from regionflow.pooled.pool import PoolingOptions, pool  # noqa: E402
-from regionflow.regions.merge import merge  # noqa: E402
-from regionflow.superpixels import slic as superpixels  # noqa: E402
+from regionflow.features.daisy_lab import DaisyLab
+from regionflow.formats import rle
+from regionflow.formats.regions import Annotation
+from regionflow.formats.rle import to_label_map
+from regionflow.labels.kmeans import (
+    fit,
+    predict,
+)
+from regionflow.labels.options import ClustersOptions
+from regionflow.masks import graph
+from regionflow.masks.options import GraphOptions
+from regionflow.pooled.options import PoolingOptions
+from regionflow.pooled.pool import pool
+from regionflow.regions.merge import merge
+from regionflow.regions.options import RegionsOptions
+from regionflow.superpixels.options import SlicOptions
+from regionflow.superpixels.slic import slic_labels
 
 SIDE = 192
 CLASSES = 8
@@ -77,15 +79,15 @@ def ours(train: list[Scene], test: list[Scene], fill: bool) -> list[NDArray[np.i
 
     def described(one: Scene) -> tuple[list, NDArray[np.float32]]:
         image, _, masks = one
-        labels = superpixels.label_map(image, SlicOptions()) if fill else None
+        labels = slic_labels(image, SlicOptions()) if fill else None
         regions = [a["segmentation"] for a in merge(masks, labels, SIDE, SIDE, options)]
         return regions, pool(DaisyLab().extract(image), regions, PoolingOptions()).features
 
-    fitted = clusters.fit(np.concatenate([described(s)[1] for s in train]), ClustersOptions(k=CLASSES, batch_size=512))
+    fitted = fit(np.concatenate([described(s)[1] for s in train]), ClustersOptions(k=CLASSES, batch_size=512))
     maps = []
     for regions, features in map(described, test):
-        cluster, _ = clusters.predict(features, fitted.centres)
-        maps.append(paint.label_map(regions, (cluster + 1).tolist(), SIDE, SIDE))
+        cluster, _ = predict(features, fitted.centres)
+        maps.append(to_label_map(regions, (cluster + 1).tolist(), SIDE, SIDE))
     return maps
 
 
@@ -100,14 +102,14 @@ def as_published(fitted_to: list[Scene], test: list[Scene]) -> list[NDArray[np.i
         return regions, pool(DaisyLab().extract(bgr), regions, PoolingOptions(method="alps")).features
 
     settings = ClustersOptions(k=CLASSES, batch_size=512, as_published=True)
-    fitted = clusters.fit(np.concatenate([described(s)[1] for s in fitted_to]), settings)
+    fitted = fit(np.concatenate([described(s)[1] for s in fitted_to]), settings)
     maps = []
     for regions, features in map(described, test):
-        cluster, _ = clusters.predict(features, fitted.centres)
+        cluster, _ = predict(features, fitted.centres)
         out = np.zeros((SIDE, SIDE), np.uint8)
         # Files 0.png, 1.png, 10.png, ...: a stand-in for the order of the file system, which is not defined.
         for i in sorted(range(len(regions)), key=str):
-            out[paint.rle.decode(regions[i])] = cluster[i]
+            out[rle.decode(regions[i])] = cluster[i]
         maps.append(out)
     return maps
 

@@ -32,8 +32,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+from common import ROOT
+
 _PR_SET_CHILD_SUBREAPER = 36
 
 FLOOR = """
@@ -99,8 +99,8 @@ def workspace(folder: Path, photos: int, warm: bool = True) -> Path:
         "images": {"dir": "photos"},
         "segmenters": {"small_sam": {"type": "sam", "checkpoint": "sam.pth", **LOW_THRESHOLDS, "points_per_side": 6}},
         "extractors": {"small_vit": {"type": "timm", "model": "test_vit", "random_seed": 0}},
-        "regions": {"sam_slic": {"segmenter": "small_sam"}},
-        "targets": {"extractors": ["small_vit"], "regions": ["sam_slic"]},
+        "regions": {"default": {"segmenter": "small_sam"}},
+        "targets": {"extractors": ["small_vit"], "regions": ["default"]},
         "runtime": {"warm": warm},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

@@ -18,7 +18,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from common import ROOT
+
 # Snakemake waits a tenth of a second after each job that it touches; for 70000 jobs that is two hours.
 TOUCH_AT_ONCE = """
 from snakemake.executors.touch import Executor
@@ -26,7 +27,7 @@ from snakemake.cli import main
 Executor.SLEEPING_TIME = 0
 main()
 """
-SET = "results/pooled/daisy_lab/sam_slic.h5"
+SET = "results/pooled/daisy_lab/default.h5"
 
 
 @dataclass

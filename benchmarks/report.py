@@ -13,22 +13,24 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+from common import ROOT
+from helpers import browser
+from regionflow.config.load import load_config
+from regionflow.formats.images import (
+    ImageRow,
+    read_images,
+    write_images,
+)
+from regionflow.formats.pooled import write_pooled_set
+from regionflow.run.job import Job
+from regionflow.run.stage import load_adapter
+from regionflow.run.stages import stage_options
 
-from helpers import browser  # noqa: E402
-from regionflow.config.load import load_config  # noqa: E402
-from regionflow.formats import images as image_table  # noqa: E402
-from regionflow.formats import pooled  # noqa: E402
-from regionflow.run.job import Job  # noqa: E402
-from regionflow.run.stage import load_adapter  # noqa: E402
-from regionflow.run.stages import stage_options  # noqa: E402
-
-NAMES = {"extractor": "daisy_lab", "regions": "sam_slic"}
-VARIANT = "daisy_lab/sam_slic"
+NAMES = {"extractor": "daisy_lab", "regions": "default"}
+VARIANT = "daisy_lab/default"
 PATTERNS = {
     "labels": f"labels/{VARIANT}/{{image}}.json",
-    "regions": "regions/sam_slic/{image}.json",
+    "regions": "regions/default/{image}.json",
     "superpixels": "superpixels/slic/{image}.png",
     "features": "features/daisy_lab/{image}.h5",
     "pooled_images": f"pooled/{VARIANT}/{{image}}.h5",
@@ -45,7 +47,7 @@ def main() -> None:
         command += ["--directory", name, "--cores", "all"]
         subprocess.run([sys.executable, "-m", "snakemake", *command], check=True, capture_output=True)
         os.chdir(folder)
-        few = image_table.read_table(Path("results/images.tsv"))[:8]
+        few = read_images(Path("results/images.tsv"))[:8]
         figures: dict[str, float] = {}
         for count in (8, many):
             page, seconds = build(few, count)
@@ -60,18 +62,18 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def build(few: list[image_table.ImageRow], count: int) -> tuple[Path, float]:
+def build(few: list[ImageRow], count: int) -> tuple[Path, float]:
     """The page of a set of so many images, and the seconds that making it took."""
     results, big = Path("results"), Path(f"set-{count}")
-    rows = [image_table.ImageRow(**{**vars(few[i % len(few)]), "id": f"photo_{i:05}"}) for i in range(count)]
+    rows = [ImageRow(**{**vars(few[i % len(few)]), "id": f"photo_{i:05}"}) for i in range(count)]
     for pattern in PATTERNS.values():
         (big / pattern).parent.mkdir(parents=True)
         for i, row in enumerate(rows):
             source = (results / pattern.replace("{image}", few[i % len(few)].id)).resolve()
             (big / pattern.replace("{image}", row.id)).symlink_to(source)
-    image_table.write(big / "images.tsv", rows)
+    write_images(big / "images.tsv", rows)
     pattern = PATTERNS["pooled_images"]
-    pooled.write_set(big / "set.h5", {row.id: big / pattern.replace("{image}", row.id) for row in rows}, {})
+    write_pooled_set(big / "set.h5", {row.id: big / pattern.replace("{image}", row.id) for row in rows}, {})
     inputs = {name: big / pattern for name, pattern in PATTERNS.items()}
     inputs |= {
         "table": big / "images.tsv",

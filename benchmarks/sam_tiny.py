@@ -12,7 +12,6 @@ The last line is a JSON object with the figures.
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,23 +25,21 @@ import yaml
 from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb, slic
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
-from regionflow.config.types import Config  # noqa: E402
-from regionflow.formats import rle  # noqa: E402
-from regionflow.formats.nesting import coverage  # noqa: E402
-from regionflow.images import scenes  # noqa: E402
-from regionflow.images.find import sample_photos  # noqa: E402
-from regionflow.images.read import read  # noqa: E402
-from regionflow.labels import paint  # noqa: E402
-from regionflow.masks import graph  # noqa: E402
-from regionflow.masks.options import GraphOptions, SamOptions  # noqa: E402
-from regionflow.sam.build import build_sam  # noqa: E402
-from regionflow.sam.generator import generate  # noqa: E402
-from regionflow.sam.prompting import Prompter  # noqa: E402
-from regionflow.train.sam_tiny.data import FIRST_TEST_SEED, FIRST_VALIDATION_SEED  # noqa: E402
-from regionflow.weights.files import needed_weights  # noqa: E402
+from regionflow.config.types import Config
+from regionflow.formats import rle
+from regionflow.formats.nesting import coverage
+from regionflow.formats.palette import palette
+from regionflow.formats.rle import to_label_map
+from regionflow.images import scenes
+from regionflow.images.find import sample_photos
+from regionflow.images.read import read_image
+from regionflow.masks import graph
+from regionflow.masks.options import GraphOptions, SamOptions
+from regionflow.report.panels import overlay
+from regionflow.sam.build import build_sam
+from regionflow.sam.generator import generate
+from regionflow.sam.prompting import Prompter
+from regionflow.train.sam_tiny.data import FIRST_TEST_SEED, FIRST_VALIDATION_SEED
 
 Masks = NDArray[np.bool_]
 BANDS = ((64, 256), (256, 1024), (1024, 4096), (4096, 1 << 30))
@@ -124,7 +121,7 @@ def photos(sam: Any, options: SamOptions, pictures: Path | None) -> float:
     print(f"\n{'photo, 512 px':26}{'masks':>8}{'cover':>8}{'CPU s':>8}{'graph masks':>13}{'cover':>8}")
     seconds = []
     for path in sample_photos():
-        image = read(path)
+        image = read_image(path)
         scale = 512 / max(image.shape[:2])
         size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -137,7 +134,7 @@ def photos(sam: Any, options: SamOptions, pictures: Path | None) -> float:
         print(f"{row_}{len(theirs):13}{graphs:8.2f}")
         if pictures:
             pictures.mkdir(parents=True, exist_ok=True)
-            panels = [small, overlay(small, found), overlay(small, theirs)]
+            panels = [small, picture(small, found), picture(small, theirs)]
             cv2.imwrite(str(pictures / f"{path.stem}.jpg"), np.hstack(panels)[..., ::-1])
     return float(np.mean(seconds))
 
@@ -147,11 +144,11 @@ def _decoded(annotations: list[dict], image: NDArray[np.uint8]) -> Masks:
     return np.stack(masks).astype(bool) if masks else np.zeros((0, *image.shape[:2]), bool)
 
 
-def overlay(image: NDArray[np.uint8], annotations: list[dict]) -> NDArray[np.uint8]:
+def picture(image: NDArray[np.uint8], annotations: list[dict]) -> NDArray[np.uint8]:
     """Masks in colours, small ones on top."""
     masks = [a["segmentation"] for a in annotations]
-    labels = paint.label_map(masks, range(1, len(masks) + 1), *image.shape[:2])
-    return paint.overlay(image, labels, paint.palette(max(1, len(masks))))
+    labels = to_label_map(masks, range(1, len(masks) + 1), *image.shape[:2])
+    return overlay(image, labels, palette(max(1, len(masks))))
 
 
 def main() -> None:
@@ -167,7 +164,7 @@ def main() -> None:
     preset = Config().segmenters["sam_tiny"]
     changed = {key: yaml.safe_load(value) for key, value in (pair.split("=") for pair in arguments.set)}
     options = SamOptions.model_validate({**preset.model_dump(), **changed})
-    sam = build_sam("sam_tiny", arguments.weights or needed_weights(options))
+    sam = build_sam("sam_tiny", arguments.weights or options.needed_weights())
     count = 4 if arguments.quick else arguments.scenes
     first = FIRST_VALIDATION_SEED if arguments.validation else FIRST_TEST_SEED
     drawn = [scenes.draw(seed) for seed in range(first, first + count)]

@@ -29,9 +29,8 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 
 import labels as drawn  # noqa: E402
-
 from regionflow.formats import rle  # noqa: E402
-from regionflow.labels import paint  # noqa: E402
+from regionflow.formats.rle import to_label_map  # noqa: E402
 from regionflow.semantics import examples, seem_checkpoint  # noqa: E402
 from regionflow.semantics.options import ExamplesOptions, SeemOptions  # noqa: E402
 from regionflow.semantics.seem import ImageMaps, SeemLabeler, points_of  # noqa: E402
@@ -120,7 +119,7 @@ class Described:
         return int(counts.argmax()) if counts.max() >= PURE * counts.sum() else -1
 
     def painted(self, values: NDArray[np.int64]) -> NDArray[np.uint16]:
-        return paint.label_map(self.regions, (values + 1).tolist(), drawn.SIDE, drawn.SIDE)
+        return to_label_map(self.regions, (values + 1).tolist(), drawn.SIDE, drawn.SIDE)
 
 
 def confusion(test: Sequence[Described], guesses: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

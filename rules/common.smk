@@ -1,20 +1,21 @@
-"""Configuration, paths, targets and the helpers that rules share."""
+"""Configuration, wildcards, and the input functions of all rules."""
 
 from snakemake.exceptions import WorkflowError
 
-from regionflow.images import find as discover
-from regionflow.run import preflight
-from regionflow.formats import problems
 from regionflow.config.load import ConfigError, load_config
-from regionflow.weights.files import weights_path
+from regionflow.config.types import GROUPS
+from regionflow.formats.problems import problems_summary
+from regionflow.images.find import ImageListError, find_images
+from regionflow.run import preflight
+from regionflow.run.stages import model_path
 
 try:
     CONFIG = load_config(config)
-    IMAGES = discover.find_images(CONFIG.images)
-except (ConfigError, discover.ImageListError) as error:
+    IMAGES = find_images(CONFIG.images)
+except (ConfigError, ImageListError) as error:
     raise WorkflowError(str(error)) from None
-if workflow.is_main_process and (found := preflight.problems(CONFIG)):
-    raise WorkflowError("\n".join(["The targets of the configuration cannot be made:", *found]))
+if workflow.is_main_process and (problems := preflight.problems(CONFIG)):
+    raise WorkflowError("\n".join(["The targets of the configuration cannot be made:", *problems]))
 
 
 wildcard_constraints:
@@ -25,18 +26,40 @@ wildcard_constraints:
     k="[0-9]+",
 
 
-# The wildcard that names a variant of each group.
-NAMES = {
-    "segmenters": "segmenter",
-    "extractors": "extractor",
-    "superpixels": "superpixels",
-    "regions": "regions",
-}
+# Names in patterns. Image ids and names of variants hold no braces, so a pattern is filled in once.
+
+
+def for_image(pattern, wildcards):
+    """A pattern with all names but {image} filled in: a job over many images puts the ids in."""
+    return pattern.format(**{"image": "{image}", **dict(wildcards.items())})
+
+
+def per_image(pattern):
+    """A pattern for every image of the set."""
+    return [pattern.replace("{image}", image) for image in IMAGES]
+
+
+def every_image(pattern):
+    """An input function: a pattern with its names filled in for every image of the set."""
+    return lambda wildcards: per_image(for_image(pattern, wildcards))
+
+
+def declared(group, wildcards):
+    """The options of the variant that a path names."""
+    options, name = getattr(CONFIG, group), wildcards[GROUPS[group]]
+    if name not in options:
+        raise WorkflowError(
+            f"{name!r} is not declared under {group} in the configuration (known: {', '.join(options)})"
+        )
+    return options[name]
+
+
+# Inputs of single rules.
 
 
 def image_path(wildcards):
     """The file of an image id; a path that names an unknown image or variant ends here with a message."""
-    for group, name in NAMES.items():
+    for group, name in GROUPS.items():
         if name in wildcards.keys():
             declared(group, wildcards)
     if wildcards.image not in IMAGES:
@@ -49,25 +72,15 @@ def weights(group):
     """The weight file of a variant. Its content is in the options, so its time of change does not matter."""
 
     def find(wildcards):
-        path = weights_path(declared(group, wildcards))
+        path = declared(group, wildcards).weights()
         return [] if path is None else ancient(str(path))
 
     return find
 
 
-def feature_file(path):
+def feature_file(pattern):
     """Feature maps may be large: without runtime.keep_features Snakemake deletes them once they are pooled."""
-    return path if CONFIG.runtime.keep_features else temp(path)
-
-
-def declared(group, wildcards):
-    """The options of the variant that a path names."""
-    variants, name = getattr(CONFIG, group), wildcards[NAMES[group]]
-    if name not in variants:
-        raise WorkflowError(
-            f"{name!r} is not declared under {group} in the configuration (known: {', '.join(variants)})"
-        )
-    return variants[name]
+    return pattern if CONFIG.runtime.keep_features else temp(pattern)
 
 
 def region_sources(wildcards):
@@ -75,26 +88,38 @@ def region_sources(wildcards):
     kind, image = declared("regions", wildcards), wildcards.image
     sources = {}
     if kind.segmenter is not None:
-        sources["masks"] = f"results/masks/{kind.segmenter}/{image}.json"
+        sources["masks"] = rules.masks.output.masks.format(segmenter=kind.segmenter, image=image)
     if kind.superpixels is not None:
-        sources["superpixels"] = f"results/superpixels/{kind.superpixels}/{image}.png"
-        sources["superpixel_regions"] = f"results/superpixels/{kind.superpixels}/{image}.json"
+        names = {"superpixels": kind.superpixels, "image": image}
+        sources["superpixels"] = rules.superpixels.output.labels.format(**names)
+        sources["superpixel_regions"] = rules.superpixels.output.regions.format(**names)
     return sources
 
 
-def per_image(path):
-    """A pattern for every image of the set."""
-    return [path.replace("{image}", image) for image in IMAGES]
+def superpixel_maps(wildcards):
+    """The label maps of the superpixels that fill a kind of region, if any do."""
+    name = declared("regions", wildcards).superpixels
+    return None if name is None else rules.superpixels.output.labels.replace("{superpixels}", name)
 
 
-def every_image(path):
-    """An input function: a pattern with its names filled in for every image of the set."""
-    return lambda wildcards: per_image(path.format(**{"image": "{image}", **dict(wildcards.items())}))
+def centres(wildcards):
+    """The fitted centres, or those that the configuration freezes: their content is in the options of rule labels."""
+    path = model_path(CONFIG, wildcards)
+    if path is None:
+        return rules.clusters.output.centroids.format(extractor=wildcards.extractor, regions=wildcards.regions)
+    if not path.is_file():
+        raise WorkflowError(f"clusters.model: {path} is not there; put the file there or remove the key")
+    return ancient(str(path))
 
 
-def variants():
-    """Every extractor with every kind of region under targets, as in their paths."""
-    return [f"{extractor}/{regions}" for regions in CONFIG.targets.regions for extractor in CONFIG.targets.extractors]
+def fits(wildcards):
+    """One file of fitted clusters per number of clusters in the configuration."""
+    names = dict(wildcards.items())
+    others = rules.clusters_of_other_k.output.centroids
+    return [
+        rules.clusters.output.centroids.format(**names),
+        *(others.format(**names, k=k) for k in CONFIG.clusters.all_k[1:]),
+    ]
 
 
 def several_fits():
@@ -102,14 +127,13 @@ def several_fits():
     return len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None
 
 
-def targets(wildcards):
-    """What a plain `snakemake` makes."""
-    files = ["results/images.tsv", "results/problems.tsv"]
-    for variant in variants():
-        files.append(f"results/pooled/{variant}.h5")
-        files.append(f"results/report/{variant}/contact_sheet.jpg")
-        if several_fits():
-            files.append(f"results/clusters/{variant}/comparison.tsv")
-        files += per_image(f"results/labels/{variant}/{{image}}.png")
-        files += per_image(f"results/report/{variant}/overlays/{{image}}.jpg")
-    return files
+def page_tables(wildcards):
+    """The tables that the page is made of; the comparison is one only where several k are fitted."""
+    tables = {
+        "table": rules.images.output.table,
+        "pooled": rules.pooled_set.output.pooled.format(**dict(wildcards.items())),
+        "centroids": centres(wildcards),
+    }
+    if several_fits():
+        tables["comparison"] = rules.comparison.output.table.format(**dict(wildcards.items()))
+    return tables

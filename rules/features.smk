@@ -11,13 +11,11 @@ rule features:
     log:
         "logs/features/{extractor}/{image}.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     threads: CONFIG.runtime.model_threads
     resources:
         gpu=cards("features"),
     params:
-        client=slot_for("features"),
-        options=options("features"),
-        job=job("features"),
+        **stage("features"),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN

@@ -10,29 +10,25 @@ rule images:
     log:
         "logs/images.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     threads: workflow.cores
     params:
-        client=slot,
-        options=options("images"),
-        job=job("images"),
+        **stage("images"),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN
 
 
 rule problems:
     """What was skipped and why."""
     input:
-        table="results/images.tsv",
+        table=rules.images.output.table,
     output:
         problems="results/problems.tsv",
     log:
         "logs/problems.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     params:
-        client=slot,
-        options=options("problems"),
-        job=job("problems"),
+        **stage("problems"),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN

@@ -11,13 +11,11 @@ rule masks:
     log:
         "logs/masks/{segmenter}/{image}.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     threads: CONFIG.runtime.model_threads
     resources:
         gpu=cards("masks"),
     params:
-        client=slot_for("masks"),
-        options=options("masks"),
-        job=job("masks"),
+        **stage("masks"),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN

@@ -10,10 +10,8 @@ rule regions:
     log:
         "logs/regions/{regions}/{image}.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     params:
-        client=slot,
-        options=options("regions"),
-        job=job("regions"),
+        **stage("regions"),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN

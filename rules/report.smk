@@ -8,61 +8,57 @@ localrules:
 rule report:
     """The page of every variant under targets."""
     input:
-        lambda wildcards: [f"results/report/{v}/report.html" for v in variants()],
+        pages,
 
 
 rule page:
     """Everything about one variant on one HTML page, for a browser without network."""
     input:
-        every_image("results/labels/{extractor}/{regions}/{image}.json"),
+        every_image(rules.labels.output.table),
         unpack(page_tables),
     output:
         page=report("results/report/{extractor}/{regions}/report.html", category="Report"),
     log:
         "logs/page/{extractor}/{regions}.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     params:
-        client=slot,
-        options=options("page"),
-        job=job(
+        **stage(
             "page",
-            labels="results/labels/{extractor}/{regions}/{image}.json",
-            regions="results/regions/{regions}/{image}.json",
-            features="results/features/{extractor}/{image}.h5",
-            pooled_images="results/pooled/{extractor}/{regions}/{image}.h5",
+            labels=rules.labels.output.table,
+            regions=rules.regions.output.regions,
+            features=rules.features.output.features,
+            pooled_images=rules.pooled.output.pooled,
             superpixels=superpixel_maps,
             logs="logs",
         ),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN
 
 
 rule overlay:
     """Photo, masks, regions and labels of one image side by side."""
     input:
         image=image_path,
-        regions="results/regions/{regions}/{image}.json",
-        labels="results/labels/{extractor}/{regions}/{image}.png",
+        regions=rules.regions.output.regions,
+        labels=rules.labels.output.map,
     output:
         overlay="results/report/{extractor}/{regions}/overlays/{image}.jpg",
     log:
         "logs/overlay/{extractor}/{regions}/{image}.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     params:
-        client=slot,
-        options=options("overlay"),
-        job=job("overlay"),
+        **stage("overlay"),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN
 
 
 rule contact_sheet:
     """Overlays of images spread over the set, on one page."""
     input:
-        every_image("results/report/{extractor}/{regions}/overlays/{image}.jpg"),
-        table="results/images.tsv",
+        every_image(rules.overlay.output.overlay),
+        table=rules.images.output.table,
     output:
         sheet=report(
             "results/report/{extractor}/{regions}/contact_sheet.jpg",
@@ -71,13 +67,11 @@ rule contact_sheet:
     log:
         "logs/contact_sheet/{extractor}/{regions}.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     params:
-        client=slot,
-        options=options("contact_sheet"),
-        job=job(
+        **stage(
             "contact_sheet",
-            overlays="results/report/{extractor}/{regions}/overlays/{image}.jpg",
+            overlays=rules.overlay.output.overlay,
         ),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN

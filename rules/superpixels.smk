@@ -11,10 +11,8 @@ rule superpixels:
     log:
         "logs/superpixels/{superpixels}/{image}.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     params:
-        client=slot,
-        options=options("superpixels"),
-        job=job("superpixels"),
+        **stage("superpixels"),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN

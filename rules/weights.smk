@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from regionflow.weights.files import PUBLISHED
+from regionflow.weights.published import PUBLISHED
 
 MISSING_WEIGHTS = [file for file in PUBLISHED if not Path("weights", file).exists()]
 
@@ -19,9 +19,8 @@ rule weights:
     log:
         "logs/weights/{weights}.log",
     conda:
-        "../envs/regionflow.yaml"
+        ENV
     params:
-        client=slot,
-        job=job("weights"),
+        **stage("weights"),
     shell:
-        "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+        RUN

@@ -1,7 +1,6 @@
 """The other door to the stages: `regionflow masks photo.jpg --out out` runs what rule `masks` runs, no Snakemake."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,26 +11,24 @@ from rich.progress import track
 
 from regionflow.base.errors import UserError
 from regionflow.config.load import ConfigError, load_config
-from regionflow.config.types import Config, ImagesOptions
-from regionflow.formats import regions as records
+from regionflow.config.types import GROUPS, Config
+from regionflow.formats.regions import masks_of, read_regions
 from regionflow.images.find import ImageEntry, find_images
-from regionflow.run import stages
-from regionflow.run.job import Job, ModelCache
-from regionflow.run.stage import load_adapter, temporary_name
+from regionflow.images.options import ImagesOptions
+from regionflow.run.job import Job
+from regionflow.run.models import ModelCache
+from regionflow.run.stage import run_whole
+from regionflow.run.stages import STAGES, runtime, stage_options
 
-# Stages of a single image: the wildcard that names their variant, its group and default, and their outputs.
-STAGES = {
-    "masks": ("segmenter", "segmenters", "graph", {"masks": ".json"}),
-    "superpixels": ("superpixels", "superpixels", "slic", {"labels": ".png", "regions": ".json"}),
-    "features": ("extractor", "extractors", "daisy_lab", {"features": ".h5"}),
-}
+# Stages of a single image.
+OFFERED = [name for name, stage in STAGES.items() if stage.outputs]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one stage over an image or a folder, or export mask files; mistakes end with a message and exit code 1."""
     parser = argparse.ArgumentParser(prog="regionflow", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for stage in STAGES:
+    for stage in OFFERED:
         _stage_arguments(commands.add_parser(stage, help=f"{stage} of images"))
     _amg_arguments(commands.add_parser("amg", help="mask files in the forms of segment-anything's amg.py"))
     chosen = parser.parse_args(arguments)
@@ -73,7 +70,8 @@ def export_masks(masks: Path, out: Path, form: Literal["png", "json"]) -> None:
         UserError: there is no mask file, or one is damaged; the message names it.
     """
     # The other stages need neither.
-    from regionflow.exports.amg import export_amg, write_table
+    from regionflow.base.files import write_table
+    from regionflow.exports.amg import export_amg
     from regionflow.formats.nesting import coverage
 
     root, files = (masks.parent, [masks]) if masks.is_file() else (masks, sorted(masks.rglob("*.json")))
@@ -81,44 +79,33 @@ def export_masks(masks: Path, out: Path, form: Literal["png", "json"]) -> None:
         raise UserError(f"{masks} holds no mask file (.json); give a file or a folder such as results/masks/sam_vit_h")
     rows = []
     for path in track(files, description="amg", disable=not sys.stderr.isatty()):
-        file = records.read(path)
+        file = read_regions(path)
         image = path.relative_to(root).with_suffix("")
         export_amg(file.annotations, out / (image if form == "png" else image.with_suffix(".json")), form)
         height, width = file.size
-        rows.append([image.as_posix(), len(file.annotations), round(coverage(records.masks(file), height, width), 6)])
+        rows.append([image.as_posix(), len(file.annotations), round(coverage(masks_of(file), height, width), 6)])
     write_table(out / "masks.csv", ("image", "masks", "coverage"), rows)
 
 
 def run(stage: str, images: dict[str, ImageEntry], out: Path, config: Config, variant: str | None = None) -> None:
-    """Run a stage over images by id; files get the images' names, each written whole or not at all."""
-    wildcard, group, default, suffixes = STAGES[stage]
-    names = {wildcard: variant or default}
-    if names[wildcard] not in getattr(config, group):
-        raise ConfigError(f"{names[wildcard]!r} is not declared under {group} in the configuration")
-    options = stages.stage_options(config, stage, names)
-    models, device = ModelCache(), _device(stages.STAGES[stage].model(config, names))
-    adapter = load_adapter(_scripts(), stage)
+    """Run a stage over images by id as cold jobs of the workflow run; files get the images' names."""
+    declared = STAGES[stage]
+    names = {GROUPS[declared.group]: variant or declared.default}
+    if names[GROUPS[declared.group]] not in getattr(config, declared.group):
+        raise ConfigError(f"{variant!r} is not declared under {declared.group} in the configuration")
+    options, models = stage_options(config, stage, names), ModelCache()
+    device = _device(declared.uses_card(config, names))
     for image, entry in track(images.items(), description=stage, disable=not sys.stderr.isatty()):
-        final = {name: out / f"{image}{suffix}" for name, suffix in suffixes.items()}
-        drafts = {name: temporary_name(path, str(os.getpid())) for name, path in final.items()}
-        next(iter(final.values())).parent.mkdir(parents=True, exist_ok=True)
-        job = Job(
+        job = Job.to_json(
             stage,
             inputs={"image": entry.path},
-            outputs=drafts,
+            outputs={name: out / f"{image}{suffix}" for name, suffix in declared.outputs.items()},
             options=options,
             names={**names, "image": image},
-            runtime={**config.runtime.canonical(), "on_bad_image": config.images.on_bad_image},
-            device=device,
-            models=models,
+            runtime=runtime(config),
+            threads=config.runtime.model_threads,
         )
-        try:
-            adapter(job)
-            for name, path in final.items():
-                drafts[name].replace(path)
-        finally:
-            for draft in drafts.values():
-                draft.unlink(missing_ok=True)
+        run_whole(job, device, models, _scripts())
 
 
 def _images(path: Path, options: ImagesOptions) -> dict[str, ImageEntry]:

@@ -7,23 +7,21 @@ regions.mask(7)               # bool [H, W]
 pandas.DataFrame(regions.table())
 """
 
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.formats import regions as records
+from regionflow.base.errors import BadFile
 from regionflow.formats import rle
+from regionflow.formats.labels import NO_CLUSTER, Labels, read_labels
+from regionflow.formats.regions import read_regions, region_id
 
-NO_CLUSTER = -1
 
-
-class ResultsError(ValueError):
+class ResultsError(BadFile):
     """Results that are not there or do not belong together; the text names the file and what to do."""
 
 
@@ -103,7 +101,7 @@ class RegionSet:
     @cached_property
     def region_id(self) -> list[str]:
         """Name of each region [N], as in the region and label files."""
-        return [f"{self.image_ids[i]}_region_{r}" for i, r in zip(self.image, self.region, strict=True)]
+        return [region_id(self.image_ids[i], r) for i, r in zip(self.image, self.region, strict=True)]
 
     @property
     def cluster(self) -> NDArray[np.int64]:
@@ -136,7 +134,7 @@ class RegionSet:
         """Mask [H, W] of one region. Raises ResultsError if its region file has been remade since."""
         image_id, number = self.image_ids[self.image[row]], int(self.region[row])
         path = self.root / "regions" / self.regions / f"{image_id}.json"
-        annotations = records.read(path).annotations
+        annotations = read_regions(path).annotations
         if number >= len(annotations) or annotations[number]["area"] != self.area[row]:
             raise ResultsError(f"{path}: region {number} is not the one that was pooled; run snakemake again")
         return rle.decode(annotations[number]["segmentation"])
@@ -176,21 +174,15 @@ class RegionSet:
         starts = np.cumsum(counts) - counts
         for index in np.flatnonzero(counts):
             rows = slice(starts[index], starts[index] + counts[index])
-            found = self._image_labels(self.image_ids[index])
-            if [label["region_id"] for label in found] != self.region_id[rows]:
+            labels = self._image_labels(self.image_ids[index])
+            if list(labels.cluster) != self.region_id[rows]:
                 raise ResultsError(
                     f"{self.root}: labels and features of image {self.image_ids[index]!r} are of different regions; "
                     "run snakemake again"
                 )
-            cluster[rows] = [label["cluster"] for label in found]
-            distance[rows] = [np.nan if label["distance"] is None else label["distance"] for label in found]
+            cluster[rows] = list(labels.cluster.values())
+            distance[rows] = [np.nan if d is None else d for d in labels.distance.values()]
         return cluster, distance
 
-    def _image_labels(self, image_id: str) -> list[dict[str, Any]]:
-        path = self.root / "labels" / self.extractor / self.regions / f"{image_id}.json"
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))["regions"]
-        except FileNotFoundError:
-            raise ResultsError(f"{path} is not there; run snakemake to make the labels") from None
-        except (ValueError, KeyError) as error:
-            raise ResultsError(f"{path}: not a label file ({error}); delete it and run again") from error
+    def _image_labels(self, image_id: str) -> Labels:
+        return read_labels(self.root / "labels" / self.extractor / self.regions / f"{image_id}.json")

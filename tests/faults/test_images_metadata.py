@@ -9,7 +9,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from helpers.damaged_images import damaged, photo, samples, with_metadata
 from regionflow.images.metadata import exif_orientation
-from regionflow.images.read import UnreadableImage, read
+from regionflow.images.read import UnreadableImage, read_image
 
 RGB = photo(24, 32)
 
@@ -37,7 +37,7 @@ def test_one_odd_exif_tag_beside_the_orientation(tmp_path, kind):
     exif = exif_with(ODD, (0x0112, 3, 1, b"\0\6\0\0"), data=struct.pack(">II", 72, 1))
     path = tmp_path / "x"
     Image.fromarray(RGB).save(path, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
-    upright = read(path)
+    upright = read_image(path)
     assert upright.shape == (32, 24, 3)
     assert np.abs(upright.astype(int) - np.rot90(RGB, 3)).mean() < 6
 
@@ -71,7 +71,7 @@ def test_a_profile_of_megabytes_loses_no_image(tmp_path, kind):
     profile = np.random.default_rng(0).integers(0, 4, 3_000_000, dtype=np.uint8).tobytes()
     options = {"lossless": True} if kind == "WEBP" else {"quality": 97, "subsampling": 0} if kind == "JPEG" else {}
     Image.fromarray(RGB).save(tmp_path / "x", kind, icc_profile=profile, **options)
-    pixels = read(tmp_path / "x")
+    pixels = read_image(tmp_path / "x")
     assert np.abs(pixels.astype(int) - RGB).max() <= (12 if kind == "JPEG" else 0)
 
 
@@ -80,7 +80,7 @@ def test_text_of_megabytes_loses_no_image(tmp_path):
     text.add_text("a", "x" * 90_000_000, zip=True)
     text.add_itxt("b", "y" * 2_000_000, zip=True)
     Image.fromarray(RGB).save(tmp_path / "x.png", pnginfo=text)
-    assert (read(tmp_path / "x.png") == RGB).all()
+    assert (read_image(tmp_path / "x.png") == RGB).all()
 
 
 def test_our_limit_is_the_only_limit_of_pixels(tmp_path, monkeypatch):
@@ -88,16 +88,16 @@ def test_our_limit_is_the_only_limit_of_pixels(tmp_path, monkeypatch):
         Image.fromarray(RGB).save(tmp_path / kind, kind)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)  # Pillow refuses more than twice this
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF"):
-        assert read(tmp_path / kind).shape == RGB.shape
+        assert read_image(tmp_path / kind).shape == RGB.shape
         with pytest.raises(UnreadableImage, match=r"32 x 24 pixels are more than images\.max_megapixels = 0\.0007"):
-            read(tmp_path / kind, max_megapixels=0.0007)
+            read_image(tmp_path / kind, max_megapixels=0.0007)
     assert Image.MAX_IMAGE_PIXELS == 300
 
 
 def test_an_intact_photo_with_a_preview_behind_it(tmp_path):
     photos = [Image.fromarray(RGB), Image.fromarray(RGB[:8, :8].copy())]
     photos[0].save(tmp_path / "x.jpg", "MPO", save_all=True, append_images=photos[1:], quality=97, subsampling=0)
-    assert read(tmp_path / "x.jpg").shape == RGB.shape
+    assert read_image(tmp_path / "x.jpg").shape == RGB.shape
 
 
 # ---- seeded damage
@@ -107,7 +107,7 @@ def check_metadata(tmp_path, seed, count):
     path = tmp_path / "x"
     for name, content, pixels in with_metadata(np.random.default_rng(seed), count):
         path.write_bytes(content)
-        assert same(read(path, max_seconds=5), every_turn(pixels)), f"{name}: other pixels than the intact file's"
+        assert same(read_image(path, max_seconds=5), every_turn(pixels)), f"{name}: other pixels than the intact file's"
 
 
 def check_files(tmp_path, seed, count):
@@ -117,13 +117,13 @@ def check_files(tmp_path, seed, count):
     intact = {}
     for name, content in files.items():
         path.write_bytes(content)
-        intact[name] = read(path)
+        intact[name] = read_image(path)
     refused = 0
     for number in range(count):
         name = list(files)[number % len(files)]
         path.write_bytes(damaged(files[name], rng))
         try:
-            pixels = read(path, max_megapixels=20, max_seconds=5)
+            pixels = read_image(path, max_megapixels=20, max_seconds=5)
         except UnreadableImage as error:
             assert "max_seconds" not in str(error), f"{name} {number}: hangs"
             refused += 1

@@ -11,43 +11,43 @@ from PIL import Image
 
 from helpers.damaged_images import photo
 from regionflow.images import read as reader
-from regionflow.images.read import UnreadableImage, read
+from regionflow.images.read import UnreadableImage, read_image
 
 
 def test_a_fifo_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "x.jpg")
     with pytest.raises(UnreadableImage, match="FIFO"):
-        read(tmp_path / "x.jpg")
+        read_image(tmp_path / "x.jpg")
 
 
 def test_folders_sockets_devices_and_links_to_nothing_are_named(tmp_path):
     (tmp_path / "x.jpg").mkdir()
     with pytest.raises(UnreadableImage, match="a folder"):
-        read(tmp_path / "x.jpg")
+        read_image(tmp_path / "x.jpg")
     (tmp_path / "annexed.jpg").symlink_to("nowhere/object.jpg")
     with pytest.raises(UnreadableImage, match=r"link to a file that is not there: nowhere/object\.jpg"):
-        read(tmp_path / "annexed.jpg")
+        read_image(tmp_path / "annexed.jpg")
     (tmp_path / "round.jpg").symlink_to("round.jpg")
     with pytest.raises(UnreadableImage, match="cannot be opened"):
-        read(tmp_path / "round.jpg")
+        read_image(tmp_path / "round.jpg")
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
     with pytest.raises(UnreadableImage, match="a device"):
-        read(tmp_path / "zero.jpg")
+        read_image(tmp_path / "zero.jpg")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "s.jpg"))
         with pytest.raises(UnreadableImage, match="a socket"):
-            read(tmp_path / "s.jpg")
+            read_image(tmp_path / "s.jpg")
     with pytest.raises(UnreadableImage, match="the file is gone"):
-        read(tmp_path / "gone.jpg")
+        read_image(tmp_path / "gone.jpg")
     with pytest.raises(UnreadableImage, match="cannot be opened"):
-        read(tmp_path / ("n" * 300))
+        read_image(tmp_path / ("n" * 300))
 
 
 def test_a_fifo_that_takes_a_files_place_is_refused_too(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "x.jpg")
     monkeypatch.setattr("regionflow.images.files.why_not_a_file", lambda path: "")
     with pytest.raises(UnreadableImage, match="not a regular file"):
-        read(tmp_path / "x.jpg")
+        read_image(tmp_path / "x.jpg")
 
 
 def test_a_file_without_permission_is_named(tmp_path):
@@ -57,7 +57,7 @@ def test_a_file_without_permission_is_named(tmp_path):
     if os.access(path, os.R_OK):
         pytest.skip("this user may read everything")
     with pytest.raises(UnreadableImage, match="cannot be opened: Permission denied"):
-        read(path)
+        read_image(path)
 
 
 def test_a_decoder_that_never_ends_is_given_up(tmp_path, monkeypatch):
@@ -73,7 +73,7 @@ def test_a_decoder_that_never_ends_is_given_up(tmp_path, monkeypatch):
 
     monkeypatch.setattr(reader, "_decode", endless)
     with pytest.raises(UnreadableImage, match=r"longer than images\.max_seconds = 0\.2"):
-        read(tmp_path / "x.png", max_seconds=0.2)
+        read_image(tmp_path / "x.png", max_seconds=0.2)
     assert ended.wait(5)  # and its thread does not go on
 
 
@@ -86,7 +86,7 @@ def test_whatever_a_decoder_raises_is_a_reason(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr(reader, "_decode", broken)
     with pytest.raises(UnreadableImage, match="damaged: inside"):
-        read(tmp_path / "x.png")
+        read_image(tmp_path / "x.png")
 
 
 def test_phone_files(tmp_path):
@@ -96,18 +96,18 @@ def test_phone_files(tmp_path):
     image.save(tmp_path / "b.jfif", "JPEG", quality=97)
     image.save(tmp_path / "noname", "JPEG", quality=97)
     for name in ("a.avif", "b.jfif", "noname"):
-        assert np.abs(read(tmp_path / name).astype(int) - pixels).mean() < 5
+        assert np.abs(read_image(tmp_path / name).astype(int) - pixels).mean() < 5
 
 
 def test_heic(tmp_path):
     pillow_heif = pytest.importorskip("pillow_heif")
     pixels = photo(64, 96)
     pillow_heif.from_pillow(Image.fromarray(pixels)).save(tmp_path / "x.heic", quality=95)
-    assert np.abs(read(tmp_path / "x.heic").astype(int) - pixels).mean() < 6
+    assert np.abs(read_image(tmp_path / "x.heic").astype(int) - pixels).mean() < 6
 
 
 def test_heic_without_its_reader_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     (tmp_path / "x.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100)
     with pytest.raises(UnreadableImage, match=r"pip install 'regionflow\[heif\]'"):
-        read(tmp_path / "x.heic")
+        read_image(tmp_path / "x.heic")

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from helpers.damaged_images import photo
-from regionflow.images.read import UnreadableImage, look, read
+from regionflow.images.read import UnreadableImage, look, read_image
 
 RGB = photo(48, 64)
 GREY = RGB[..., 0].copy()
@@ -35,7 +35,7 @@ def shown(pixels):
 def test_rgb_is_the_same_in_every_layout(tmp_path, source, planes, layout, compression, byteorder):  # noqa: PLR0917
     pixels = source.transpose(2, 0, 1) if planes == "separate" else source
     options = {"photometric": "rgb", "planarconfig": planes, "compression": compression, "byteorder": byteorder}
-    assert (read(tiff(tmp_path, pixels, **options, **layout)) == RGB).all()
+    assert (read_image(tiff(tmp_path, pixels, **options, **layout)) == RGB).all()
 
 
 @pytest.mark.parametrize("bigtiff", [False, True])
@@ -47,17 +47,19 @@ def test_grey_of_every_depth_has_its_black_and_white_where_the_tags_say(tmp_path
     stored = stored.astype(bool if bits == 1 else np.uint8 if bits <= 8 else np.uint16)
     path = tiff(tmp_path, stored, photometric=photometric, bigtiff=bigtiff, bitspersample=bits)
     expected = GREY if bits >= 8 else values * 255 // ((1 << bits) - 1)
-    assert (read(path) == shown(expected)).all()
+    assert (read_image(path) == shown(expected)).all()
 
 
 def test_a_palette_and_inks(tmp_path):
     palette = Image.fromarray(RGB).convert("P")
     palette.save(tmp_path / "p.tif")
-    assert (read(tmp_path / "p.tif") == np.asarray(palette.convert("RGB"))).all()
+    assert (read_image(tmp_path / "p.tif") == np.asarray(palette.convert("RGB"))).all()
     inks = Image.fromarray(RGB).convert("CMYK")
     expected = np.asarray(inks.convert("RGB"))
-    assert (read(tiff(tmp_path, np.asarray(inks), photometric="separated")) == expected).all()
-    assert (read(tiff(tmp_path, np.asarray(inks).astype(np.uint16) * 257, photometric="separated")) == expected).all()
+    assert (read_image(tiff(tmp_path, np.asarray(inks), photometric="separated")) == expected).all()
+    assert (
+        read_image(tiff(tmp_path, np.asarray(inks).astype(np.uint16) * 257, photometric="separated")) == expected
+    ).all()
 
 
 @pytest.mark.parametrize("mode", ["YCbCr", "LAB"])
@@ -66,26 +68,26 @@ def test_what_libtiff_converts(tmp_path, mode):
         tifffile.imwrite(
             tmp_path / "x.tif", np.full((4, 5, 3), (128, 0, 0), np.uint8), photometric="cielab", metadata=None
         )
-        assert np.abs(read(tmp_path / "x.tif").astype(int) - 119).max() <= 1  # L* = 50, neutral
+        assert np.abs(read_image(tmp_path / "x.tif").astype(int) - 119).max() <= 1  # L* = 50, neutral
         return
     image = Image.fromarray(RGB).convert(mode)
     image.save(tmp_path / "x.tif")
-    assert np.abs(read(tmp_path / "x.tif").astype(int) - RGB).max() <= 4
+    assert np.abs(read_image(tmp_path / "x.tif").astype(int) - RGB).max() <= 4
 
 
 def test_jpeg_in_tiff(tmp_path):
     path = tiff(tmp_path, RGB, photometric="rgb", compression="jpeg", compressionargs={"level": 97})
-    assert np.abs(read(path).astype(int) - RGB).mean() < 4
+    assert np.abs(read_image(path).astype(int) - RGB).mean() < 4
 
 
 @pytest.mark.parametrize("extra", ["unspecified", "unassalpha", "assocalpha"])
 def test_a_fourth_band_of_data_is_never_blended_nor_dropped_unasked(tmp_path, extra):
     path = tiff(tmp_path, np.dstack([RGB, NIR]), photometric="rgb", extrasamples=[extra])
     with pytest.raises(UnreadableImage, match=r"images.bands"):
-        read(path)
-    assert (read(path, bands=[1, 2, 3]) == RGB).all()
-    assert (read(path, bands=[4, 3, 2]) == np.dstack([NIR, RGB[..., 2], RGB[..., 1]])).all()
-    assert (read(path, bands=[4]) == shown(NIR)).all()
+        read_image(path)
+    assert (read_image(path, bands=[1, 2, 3]) == RGB).all()
+    assert (read_image(path, bands=[4, 3, 2]) == np.dstack([NIR, RGB[..., 2], RGB[..., 1]])).all()
+    assert (read_image(path, bands=[4]) == shown(NIR)).all()
 
 
 @pytest.mark.parametrize("premultiplied", [False, True])
@@ -99,35 +101,35 @@ def test_true_transparency_is_laid_over_white(tmp_path, planes, premultiplied):
     path = tiff(tmp_path, pixels, photometric="rgb", planarconfig=planes, extrasamples=[kind])
     expected = RGB.copy()
     expected[:10] = 255
-    assert (read(path) == expected).all()
+    assert (read_image(path) == expected).all()
 
 
 def test_bands_without_a_meaning_are_refused_by_number(tmp_path):
     options = {"photometric": "minisblack", "planarconfig": "contig"}
     two = tiff(tmp_path, np.dstack([GREY, NIR]), extrasamples=["unspecified"], **options)
     with pytest.raises(UnreadableImage, match="has 2 bands"):
-        read(two)
-    assert (read(two, bands=[2]) == shown(NIR)).all()
+        read_image(two)
+    assert (read_image(two, bands=[2]) == shown(NIR)).all()
     with pytest.raises(UnreadableImage, match=r"has 2 bands; images.bands asks for band 3"):
-        read(two, bands=[1, 2, 3])
+        read_image(two, bands=[1, 2, 3])
     many = tiff(tmp_path, np.dstack([RGB, NIR, GREY]), extrasamples=["unspecified"] * 4, **options)
     with pytest.raises(UnreadableImage, match="has 5 bands"):
-        read(many)
-    assert (read(many, bands=[1, 2, 3]) == RGB).all()
+        read_image(many)
+    assert (read_image(many, bands=[1, 2, 3]) == RGB).all()
 
 
 def test_ordinary_files_do_not_change_with_bands(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "x.png")
-    assert (read(tmp_path / "x.png", bands=[4, 3, 2]) == RGB).all()
-    assert (read(tiff(tmp_path, GREY), bands=[4, 3, 2]) == shown(GREY)).all()
+    assert (read_image(tmp_path / "x.png", bands=[4, 3, 2]) == RGB).all()
+    assert (read_image(tiff(tmp_path, GREY), bands=[4, 3, 2]) == shown(GREY)).all()
 
 
 def test_a_fourth_component_of_jpeg2000_is_no_transparency_unasked(tmp_path):
     rgba = Image.fromarray(np.dstack([RGB, NIR]))
     rgba.save(tmp_path / "x.jp2")
     with pytest.raises(UnreadableImage, match=r"images.bands"):
-        read(tmp_path / "x.jp2")
-    assert (read(tmp_path / "x.jp2", bands=[1, 2, 3]) == RGB).all()
+        read_image(tmp_path / "x.jp2")
+    assert (read_image(tmp_path / "x.jp2", bands=[1, 2, 3]) == RGB).all()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_a_fourth_component_of_jpeg2000_is_no_transparency_unasked(tmp_path):
 )
 def test_samples_without_a_rule_are_named(tmp_path, pixels, reason):
     with pytest.raises(UnreadableImage, match=reason):
-        read(tiff(tmp_path, pixels, photometric="minisblack"))
+        read_image(tiff(tmp_path, pixels, photometric="minisblack"))
 
 
 @pytest.mark.parametrize("photometric", ["cfa", "linear_raw", "icclab"])
@@ -153,7 +155,7 @@ def test_colours_without_a_rule_are_named(tmp_path, photometric):
         else {}
     )
     with pytest.raises(UnreadableImage, match=photometric.upper()):
-        read(tiff(tmp_path, GREY if photometric == "cfa" else RGB, photometric=photometric, **options))
+        read_image(tiff(tmp_path, GREY if photometric == "cfa" else RGB, photometric=photometric, **options))
 
 
 def test_reduced_pages_are_no_pages_of_their_own(tmp_path):
@@ -162,11 +164,11 @@ def test_reduced_pages_are_no_pages_of_their_own(tmp_path):
         for step in (1, 2, 4):
             page = np.ascontiguousarray(RGB[::step, ::step])
             file.write(page, photometric="rgb", tile=(16, 16), subfiletype=int(step > 1), metadata=None)
-    assert (read(path) == RGB).all()
+    assert (read_image(path) == RGB).all()
     with tifffile.TiffWriter(path) as file:  # a preview first, as cameras write it
         file.write(np.ascontiguousarray(RGB[::4, ::4]), photometric="rgb", subfiletype=1, metadata=None)
         file.write(RGB, photometric="rgb", metadata=None)
-    assert (read(path) == RGB).all()
+    assert (read_image(path) == RGB).all()
 
 
 def test_a_mask_page_hides_what_it_excludes(tmp_path):
@@ -178,16 +180,16 @@ def test_a_mask_page_hides_what_it_excludes(tmp_path):
         file.write(inside, photometric="mask", subfiletype=4, metadata=None)
     expected = RGB.copy()
     expected[:8] = 255
-    assert (read(path) == expected).all()
+    assert (read_image(path) == expected).all()
 
 
 def test_pages_and_stacks_are_refused_by_number(tmp_path):
     with pytest.raises(UnreadableImage, match="3 frames or pages"):
-        read(tiff(tmp_path, np.stack([GREY] * 3), photometric="minisblack"))
+        read_image(tiff(tmp_path, np.stack([GREY] * 3), photometric="minisblack"))
     imagej = tmp_path / "stack.tif"
     tifffile.imwrite(imagej, np.stack([GREY] * 3), imagej=True)
     with pytest.raises(UnreadableImage, match="3 frames or pages"):
-        read(imagej)
+        read_image(imagej)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -197,8 +199,8 @@ def test_the_orientation_of_a_tiff_is_applied(tmp_path, orientation):
     exif[0x0112] = orientation
     Image.fromarray(RGB).save(tmp_path / "x.png", exif=exif)
     upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "x.png")))
-    assert (read(path) == upright).all()
-    assert (read(tmp_path / "x.png") == upright).all()
+    assert (read_image(path) == upright).all()
+    assert (read_image(tmp_path / "x.png") == upright).all()
 
 
 def test_missing_strips_are_told_not_filled(tmp_path):
@@ -208,7 +210,7 @@ def test_missing_strips_are_told_not_filled(tmp_path):
     content[sizes.valueoffset : sizes.valueoffset + 2] = b"\0\0"
     (tmp_path / "x.tif").write_bytes(content)
     with pytest.raises(UnreadableImage, match=r"hold no data|damaged"):
-        read(tmp_path / "x.tif")
+        read_image(tmp_path / "x.tif")
 
 
 # ---- 16 bits
@@ -248,15 +250,15 @@ def test_sixteen_bit_png_of_every_kind(tmp_path, mode, scale):
     path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(values)))
     colours = RGB if mode.startswith("RGB") else GREY
     if scale == "high_byte":
-        assert (read(path) == shown(colours)).all()
+        assert (read_image(path) == shown(colours)).all()
     else:
         low, high = int(colours.min()), int(colours.max())
         expected = np.rint((colours.astype(float) - low) * 255 / (high - low))
-        assert np.abs(read(path, scale_16bit=scale) - shown(expected)).max() <= 1
+        assert np.abs(read_image(path, scale_16bit=scale) - shown(expected)).max() <= 1
 
 
 @pytest.mark.parametrize("largest", [255, 4095, 65535])
 def test_netpbm_grey_of_every_depth(tmp_path, largest):
     values = (GREY.astype(np.int64) * largest // 255).astype(">u2" if largest > 255 else np.uint8)
     (tmp_path / "x.pgm").write_bytes(b"P5 64 48 %d\n" % largest + values.tobytes())
-    assert np.abs(read(tmp_path / "x.pgm").astype(int) - shown(GREY)).max() <= 1
+    assert np.abs(read_image(tmp_path / "x.pgm").astype(int) - shown(GREY)).max() <= 1

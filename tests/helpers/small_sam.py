@@ -169,7 +169,7 @@ def embedded_hq() -> nn.Module:
     """An HQ-SAM around the trained weights of sam_tiny; what HQ adds is random and moves masks a little."""
     from regionflow.sam import hq as tiny_vit
     from regionflow.sam.build import build_sam
-    from regionflow.weights.files import EMBEDDED
+    from regionflow.weights.published import EMBEDDED
 
     class WithEarly(nn.Module):
         """The encoder, its strides of 4 as early features."""

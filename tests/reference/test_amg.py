@@ -24,7 +24,7 @@ from regionflow.formats import rle
 from regionflow.sam.build import build_sam
 from regionflow.sam.generator import generate
 from regionflow.sam.options import AmgOptions
-from regionflow.weights.files import EMBEDDED
+from regionflow.weights.published import EMBEDDED
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from regionflow.formats import rle
 from regionflow.formats.features import FeatureMap
 from regionflow.formats.geometry import Geometry
-from regionflow.pooled.pool import PoolingOptions, Status, pool, region_weights
+from regionflow.pooled.options import PoolingOptions
+from regionflow.pooled.pool import Status, pool, region_weights
 
 IMAGES = [(140, 140), (75, 131), (131, 60), (25, 31), (9, 200), (1, 1), (1, 40)]
 

@@ -14,7 +14,7 @@ from skimage import data
 from torch import Tensor
 from torchvision.transforms import CenterCrop, Normalize
 
-from regionflow.features.kinds import build
+from regionflow.features.kinds import extractor
 from regionflow.features.options import TimmOptions
 from regionflow.features.presets import PRESETS
 from regionflow.features.timm_model import TimmExtractor
@@ -62,11 +62,11 @@ SIZES = [(56, 56), (70, 42), (43, 99), (1, 1), (3, 120)]
 
 @pytest.mark.parametrize(("height", "width"), [*SIZES, *((28 - pad, 42 - pad) for pad in range(14))])
 def test_features_are_timms_on_the_padded_image(dinov2: Any, height: int, width: int) -> None:
-    extractor, model = dinov2
+    built, model = dinov2
     image = photo(height, width)
     with torch.no_grad():
         tokens = model.forward_features(IMAGENET(padded(image, 14)))[0, 1:]
-    fmap = extractor.extract(image)
+    fmap = built.extract(image)
     rows, columns = -(-height // 14), -(-width // 14)
     assert fmap.geometry.grid == (rows, columns)
     assert fmap.geometry.offset == ((rows * 14 - height) // 2, (columns * 14 - width) // 2)
@@ -85,12 +85,12 @@ def test_layers_are_block_outputs_in_the_order_asked_for(name: str, norm: bool) 
         expected = torch.cat([model.norm(outputs[i]) if norm else outputs[i] for i in (11, 2)], dim=2)
     patches = expected[0, model.num_prefix_tokens :].T.reshape(-1, 4, 6)
     options = TimmOptions(model=name, random_seed=0, layers=[-1, 2], norm=norm)
-    np.testing.assert_allclose(build(options).extract(image).features, patches, atol=1e-5)
+    np.testing.assert_allclose(extractor(options).extract(image).features, patches, atol=1e-5)
 
 
 def test_repeated_and_negative_layers() -> None:
     image = photo(32, 32)
-    twice = build(TimmOptions(model=TINY, random_seed=0, layers=[-12, 0])).extract(image).features
+    twice = extractor(TimmOptions(model=TINY, random_seed=0, layers=[-12, 0])).extract(image).features
     assert np.array_equal(twice[:192], twice[192:])
 
 
@@ -98,7 +98,7 @@ def test_repeated_and_negative_layers() -> None:
 def test_resized_input_is_pillows_bicubic(kind: Any) -> None:
     from PIL import Image
 
-    extractor = build(TimmOptions(model=TINY, random_seed=0, geometry=kind, size=64))
+    built = extractor(TimmOptions(model=TINY, random_seed=0, geometry=kind, size=64))
     image = photo(90, 131)
     small = {"resize_long": (44, 64), "resize_short": (64, 93), "square": (44, 64)}[kind]
     resized = np.asarray(Image.fromarray(image).resize(small[::-1], Image.Resampling.BICUBIC))
@@ -109,7 +109,7 @@ def test_resized_input_is_pillows_bicubic(kind: Any) -> None:
     with torch.no_grad():
         model = reference(TINY)
         tokens = model.forward_features(Normalize((0.5,) * 3, (0.5,) * 3)(frame))[0, 1:]
-    fmap = extractor.extract(image)
+    fmap = built.extract(image)
     np.testing.assert_allclose(fmap.features.reshape(192, -1), tokens.T, atol=1e-5)
     assert fmap.geometry.resized == small
     assert fmap.geometry.image == (90, 131)
@@ -121,7 +121,7 @@ def test_convolutional_network() -> None:
     with torch.no_grad():
         # ConvNeXt keeps its norm in the head, so its feature maps are the stages' outputs.
         expected = model.stages(model.stem(IMAGENET(padded(image, 32))))[0]
-    fmap = build(TimmOptions(model="convnext_atto", random_seed=0, norm=False)).extract(image)
+    fmap = extractor(TimmOptions(model="convnext_atto", random_seed=0, norm=False)).extract(image)
     np.testing.assert_allclose(fmap.features, expected, atol=1e-5)
     assert fmap.geometry.grid == (2, 3)
 
@@ -168,7 +168,7 @@ def test_clip_is_open_clips(clip: Any, height: int, width: int) -> None:
     image = photo(height, width)
     with torch.no_grad():
         tokens = tower.ln_post(tokens_before(tower, CLIP(padded(image, 16)), 10))[0, 1:]
-    fmap = build(TimmOptions(model=SMALL_CLIP, checkpoint=str(path))).extract(image)
+    fmap = extractor(TimmOptions(model=SMALL_CLIP, checkpoint=str(path))).extract(image)
     assert fmap.geometry.grid == (-(-height // 16), -(-width // 16))
     np.testing.assert_allclose(fmap.features.reshape(256, -1), tokens.T, atol=1e-4)
 
@@ -192,7 +192,7 @@ def test_maskclip_is_the_value_path_of_open_clips_last_block(clip: Any, height: 
         x = x + last.attn.out_proj(value)
         x = x + last.mlp(last.ln_2(x))
         expected = (tower.ln_post(x) @ tower.proj)[0, 1:]
-    fmap = build(TimmOptions(model=SMALL_CLIP, checkpoint=str(path), value_path=True)).extract(image)
+    fmap = extractor(TimmOptions(model=SMALL_CLIP, checkpoint=str(path), value_path=True)).extract(image)
     assert fmap.features.shape == (512, -(-height // 16), -(-width // 16))
     np.testing.assert_allclose(fmap.features.reshape(512, -1), expected.T, atol=1e-4)
 
@@ -202,7 +202,7 @@ def test_a_preset_pools_the_pixel_and_not_its_neighbour(pad: int) -> None:
     """End to end at the pads where the published crop is one pixel off."""
     preset = PRESETS["dinov2_vits14"].model_copy(update={"random_seed": 0})
     size = 42 - pad
-    fmap = build(preset).extract(photo(size, size))
+    fmap = extractor(preset).extract(photo(size, size))
     pixels = [(float(x), float(x), 1.0, 1.0) for x in range(size)]
     pooled = pool(fmap, pixels).features
     full = F.interpolate(torch.from_numpy(fmap.features)[None], size=(42, 42), mode="bilinear", align_corners=False)

@@ -11,33 +11,35 @@ import numpy as np
 import pytest
 
 import regionflow
+from regionflow.base.errors import BadFile
 from regionflow.dataset import ResultsError
-from regionflow.formats import pooled, rle
-from regionflow.formats import regions as records
+from regionflow.formats import rle
+from regionflow.formats.pooled import write_pooled, write_pooled_set
+from regionflow.formats.regions import Generator, ImageInfo, annotation, read_regions, write_regions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGES = {"dog": 3, "sub/cat": 4, "empty": 0, **{f"more{i}": 5 for i in range(8)}}
 HEIGHT, WIDTH = 20, 30
 
 
-def make_results(root: Path, extractor: str = "daisy_lab", kind: str = "sam_slic") -> np.ndarray:
+def make_results(root: Path, extractor: str = "daisy_lab", kind: str = "default") -> np.ndarray:
     """Write region, pooled and label files as the workflow does; returns the features."""
     rng = np.random.default_rng(0)
     files, everything = {}, []
     for image, count in IMAGES.items():
         masks = [rng.random((HEIGHT, WIDTH)) < 0.3 for _ in range(count + 1)]
-        info = records.ImageInfo(image, f"{image}.jpg", HEIGHT, WIDTH)
+        info = ImageInfo(image, f"{image}.jpg", HEIGHT, WIDTH)
         region_file = root / "regions" / kind / f"{image}.json"
         region_file.parent.mkdir(parents=True, exist_ok=True)
-        found = [records.annotation(rle.encode(mask), "sam") for mask in masks]
-        records.write(region_file, info, found, records.Generator("test", {}))
-        kept = records.read(region_file).annotations[1:]  # the first was dropped by pooling
+        found = [annotation(rle.encode(mask), "sam") for mask in masks]
+        write_regions(region_file, info, found, Generator("test", {}))
+        kept = read_regions(region_file).annotations[1:]  # the first was dropped by pooling
         cluster = rng.integers(0, 2, count)
         features = (rng.normal(size=(count, 6)) + 4 * np.eye(6)[cluster]).astype(np.float32)
         everything.append(features)
         files[image] = root / "pooled" / extractor / kind / f"{image}.h5"
         files[image].parent.mkdir(parents=True, exist_ok=True)
-        pooled.write(files[image], features, kept, ["pooled"] * count, provenance={})
+        write_pooled(files[image], features, kept, ["pooled"] * count, provenance={})
         labels = [
             {"region_id": a["region_id"], "cluster": int(c), "distance": 0.5}
             for a, c in zip(kept, cluster, strict=True)
@@ -46,8 +48,8 @@ def make_results(root: Path, extractor: str = "daisy_lab", kind: str = "sam_slic
             labels[0].update(cluster=-1, distance=None)
         label_file = root / "labels" / extractor / kind / f"{image}.json"
         label_file.parent.mkdir(parents=True, exist_ok=True)
-        label_file.write_text(json.dumps({"image_id": image, "regions": labels}))
-    pooled.write_set(root / "pooled" / extractor / f"{kind}.h5", files, {})
+        label_file.write_text(json.dumps({"image_id": image, "covered": {}, "regions": labels}))
+    write_pooled_set(root / "pooled" / extractor / f"{kind}.h5", files, {})
     return np.concatenate(everything)
 
 
@@ -82,9 +84,9 @@ def test_masks_are_the_pooled_regions(results: Any) -> None:
 
 def test_mask_of_a_region_file_made_anew_is_refused(results: Any) -> None:
     root, _ = results
-    region_file = root / "regions/sam_slic/dog.json"
-    made = records.read(region_file)
-    records.write(region_file, made.image, made.annotations[::-1], made.generator)
+    region_file = root / "regions/default/dog.json"
+    made = read_regions(region_file)
+    write_regions(region_file, made.image, made.annotations[::-1], made.generator)
     regions = regionflow.load(root)
     with pytest.raises(ResultsError, match="region 1 is not the one that was pooled"):
         regions.mask(0)
@@ -111,7 +113,7 @@ def test_a_set_that_is_not_there_or_not_clear(results: Any, tmp_path: Path) -> N
     root, _ = results
     with pytest.raises(ResultsError, match=r"no such set of regions.*there are: none"):
         regionflow.load(tmp_path / "nowhere")
-    with pytest.raises(ResultsError, match=r"no such set.*extractor='daisy_lab' regions='sam_slic'"):
+    with pytest.raises(ResultsError, match=r"no such set.*extractor='daisy_lab' regions='default'"):
         regionflow.load(root, extractor="dinov2")
     make_results(root, extractor="dinov2_vits14")
     with pytest.raises(ResultsError, match=r"several sets.*dinov2_vits14"):
@@ -121,14 +123,14 @@ def test_a_set_that_is_not_there_or_not_clear(results: Any, tmp_path: Path) -> N
 
 def test_files_that_have_gone_or_changed_are_told(results: Any) -> None:
     root, _ = results
-    label = root / "labels/daisy_lab/sam_slic/dog.json"
+    label = root / "labels/daisy_lab/default/dog.json"
     label.write_text(label.read_text().replace("_region_2", "_region_9"))
     with pytest.raises(ResultsError, match="'dog' are of different regions"):
         _ = regionflow.load(root).cluster
     label.unlink()
-    with pytest.raises(ResultsError, match=r"dog\.json is not there"):
+    with pytest.raises(BadFile, match=r"dog\.json: no such file; run snakemake"):
         _ = regionflow.load(root).cluster
-    (root / "pooled/daisy_lab/sam_slic/sub/cat.h5").unlink()
+    (root / "pooled/daisy_lab/default/sub/cat.h5").unlink()
     with pytest.raises(ResultsError, match="'sub/cat' have gone"):
         _ = regionflow.load(root).area
     with pytest.raises(ResultsError, match="'sub/cat' have gone"):

@@ -8,7 +8,7 @@ from helpers.digest import digests
 from helpers.scenes import save_photos
 from helpers.workflow import Workspace
 
-SET = "results/pooled/daisy_lab/sam_slic.h5"
+SET = "results/pooled/daisy_lab/default.h5"
 
 
 def make(folder: Path, images: int) -> Workspace:
@@ -23,7 +23,7 @@ def test_five_batches_of_fifty_images_give_the_files_of_one_run(tmp_path: Path) 
     whole.snakemake()
     for batch in range(1, 6):
         parts.snakemake(SET, "--batch", f"pooled_set={batch}/5")
-        pooled = list(parts.path("results/pooled/daisy_lab/sam_slic").glob("*.h5"))
+        pooled = list(parts.path("results/pooled/daisy_lab/default").glob("*.h5"))
         assert abs(len(pooled) - 10 * batch) <= 1  # the table of images is one of the 51 inputs
         assert parts.path(SET).exists() == (batch == 5)
     parts.snakemake()

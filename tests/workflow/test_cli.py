@@ -10,8 +10,8 @@ import pytest
 
 from helpers.scenes import save_photos
 from regionflow.cli import main
-from regionflow.formats import regions as records
 from regionflow.formats import rle
+from regionflow.formats.regions import masks_of, read_regions
 
 
 def test_a_folder_gives_the_files_that_the_rules_gave(finished, tmp_path):
@@ -46,8 +46,8 @@ def test_mask_files_in_the_forms_of_amg(finished, tmp_path, form):
     files = sorted(masks.rglob("*.json"))
     assert [r["image"] for r in rows] == [f.relative_to(masks).with_suffix("").as_posix() for f in files]
     for row, path in zip(rows, files, strict=True):
-        file = records.read(path)
-        decoded = [rle.decode(m) for m in records.masks(file)]
+        file = read_regions(path)
+        decoded = [rle.decode(m) for m in masks_of(file)]
         assert int(row["masks"]) == len(decoded)
         covered = np.any(decoded, axis=0).mean() if decoded else 0
         assert float(row["coverage"]) == pytest.approx(covered, abs=1e-6)

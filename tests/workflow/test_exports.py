@@ -15,9 +15,9 @@ from pycocotools.cocoeval import COCOeval
 
 from helpers.scenes import ODD
 from helpers.workflow import Workspace
-from regionflow.exports.coco import write_colour_map
+from regionflow.exports.colour_maps import write_colour_map
 
-VARIANT = "daisy_lab/sam_slic"
+VARIANT = "daisy_lab/default"
 GOOD = ["one", ODD, "wide"]
 
 
@@ -47,7 +47,7 @@ def test_pycocotools_loads_every_region_with_its_area_and_cluster(exported, coco
     ]  # fmt: skip
     for number, image in enumerate(GOOD, start=1):
         found = coco.loadAnns(coco.getAnnIds(imgIds=number))
-        regions = read(exported, "regions/sam_slic", image)["annotations"]
+        regions = read(exported, "regions/default", image)["annotations"]
         clusters = {r["region_id"]: r["cluster"] for r in read(exported, f"labels/{VARIANT}", image)["regions"]}
         assert [a["region_id"] for a in found] == [a["region_id"] for a in regions]
         for annotation, region in zip(found, regions, strict=True):
@@ -74,7 +74,7 @@ def test_cocoeval_gives_the_set_a_full_score_against_itself(coco):
 def test_a_colour_map_read_back_gives_the_clusters_of_the_table(exported, image):
     with exported.path(f"results/region_tables/{VARIANT}.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["image_id"] == image]
-    regions = {a["region_id"]: a for a in read(exported, "regions/sam_slic", image)["annotations"]}
+    regions = {a["region_id"]: a for a in read(exported, "regions/default", image)["annotations"]}
     assert [row["region_id"] for row in rows] == list(regions)
     with Image.open(exported.path(f"results/colour_maps/{VARIANT}/{image}.png")) as picture:
         values, colours = np.asarray(picture), np.asarray(picture.convert("RGB"))

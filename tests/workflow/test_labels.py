@@ -11,7 +11,7 @@ import pytest
 from helpers.scenes import save_photos
 from helpers.workflow import Workspace
 
-VARIANT = "daisy_lab/sam_slic"
+VARIANT = "daisy_lab/default"
 CENTRES = f"results/clusters/{VARIANT}/centroids.h5"
 
 
@@ -107,7 +107,7 @@ def test_covered_shares_are_those_of_the_pixels(finished):
     workspace, _ = finished
     for image in ("one", "wide"):
         table = json.loads(workspace.path(f"results/labels/{VARIANT}/{image}.json").read_text())
-        regions = json.loads(workspace.path(f"results/regions/sam_slic/{image}.json").read_text())
+        regions = json.loads(workspace.path(f"results/regions/default/{image}.json").read_text())
         size = regions["image"]["height"] * regions["image"]["width"]
         added = sum(a["area"] for a in regions["annotations"] if a["source"] == "slic")
         # What superpixels add overlaps nothing.

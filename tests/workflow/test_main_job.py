@@ -17,7 +17,7 @@ from helpers.workflow import ROOT
 
 IMAGES = ["broken", "one", ODD, "wide"]
 GOOD = IMAGES[1:]
-VARIANT = "daisy_lab/sam_slic"
+VARIANT = "daisy_lab/default"
 
 
 def records(workspace, folder, image):
@@ -31,7 +31,7 @@ def test_every_target_is_made_and_nothing_is_left_to_do(workspace):
             f"masks/graph/{image}.json",
             f"superpixels/slic/{image}.png",
             f"superpixels/slic/{image}.json",
-            f"regions/sam_slic/{image}.json",
+            f"regions/default/{image}.json",
             f"pooled/{VARIANT}/{image}.h5",
             f"labels/{VARIANT}/{image}.png",
             f"labels/{VARIANT}/{image}.json",
@@ -49,7 +49,7 @@ def test_every_target_is_made_and_nothing_is_left_to_do(workspace):
     assert "Nothing to be done" in workspace.snakemake("-n").output
 
 
-@pytest.mark.parametrize("folder", ["masks/graph", "superpixels/slic", "regions/sam_slic"])
+@pytest.mark.parametrize("folder", ["masks/graph", "superpixels/slic", "regions/default"])
 @pytest.mark.parametrize("image", GOOD)
 def test_rle_area_and_bbox_of_every_record_agree(finished, folder, image):
     content = records(finished[0], folder, image)
@@ -67,7 +67,7 @@ def test_rle_area_and_bbox_of_every_record_agree(finished, folder, image):
 
 @pytest.mark.parametrize("image", GOOD)
 def test_regions_cover_all_that_superpixels_give_back_under_the_rule(finished, image):
-    masks, regions = (records(finished[0], f, image)["annotations"] for f in ("masks/graph", "regions/sam_slic"))
+    masks, regions = (records(finished[0], f, image)["annotations"] for f in ("masks/graph", "regions/default"))
     covered = np.any([coco.decode(a["segmentation"]) for a in masks], axis=0)
     labels = np.asarray(Image.open(finished[0].path(f"results/superpixels/slic/{image}.png")))
     expected = covered.copy()
@@ -82,7 +82,7 @@ def test_regions_cover_all_that_superpixels_give_back_under_the_rule(finished, i
 @pytest.mark.parametrize("image", GOOD)
 def test_label_map_is_the_smallest_regions_cluster_plus_one(finished, image):
     workspace, _ = finished
-    regions = records(workspace, "regions/sam_slic", image)["annotations"]
+    regions = records(workspace, "regions/default", image)["annotations"]
     table = {r["region_id"]: r["cluster"] for r in records(workspace, f"labels/{VARIANT}", image)["regions"]}
     found = np.asarray(Image.open(workspace.path(f"results/labels/{VARIANT}/{image}.png")))
     expected = np.zeros(found.shape, int)
@@ -122,7 +122,7 @@ def test_a_broken_image_is_recorded_everywhere_and_stops_nothing(finished):
         end = text[text.index("1 image(s) could not be read") :]
         assert "photos/broken.jpg: " + problem["reason"] in end
         assert "steps (100%) done" not in end
-    for folder in ("masks/graph", "superpixels/slic", "regions/sam_slic"):
+    for folder in ("masks/graph", "superpixels/slic", "regions/default"):
         content = records(workspace, folder, "broken")
         assert content["annotations"] == []
         assert content["image"]["error"] == problem["reason"]
@@ -175,7 +175,7 @@ def test_an_added_photo_runs_its_own_chain_the_set_and_the_labels(workspace):
 
 
 def test_one_regions_file_needs_just_its_chain(workspace):
-    run = workspace.snakemake("-n", "--forceall", "results/regions/sam_slic/one.json")
+    run = workspace.snakemake("-n", "--forceall", "results/regions/default/one.json")
     assert run.jobs() == {"masks": 1, "superpixels": 1, "regions": 1}
 
 
@@ -184,7 +184,7 @@ def test_two_extractors_and_two_kinds_of_region_share_the_masks(workspace):
         **workspace.config,
         "extractors": {"vit": {"type": "timm", "model": "test_vit", "random_seed": 0}},
         "regions": {"sam": {"segmenter": "graph", "superpixels": None}},
-        "targets": {"extractors": ["daisy_lab", "vit"], "regions": ["sam_slic", "sam"]},
+        "targets": {"extractors": ["daisy_lab", "vit"], "regions": ["default", "sam"]},
     }
     jobs = workspace.snakemake("-n", "--forceall").jobs()
     assert (jobs["masks"], jobs["superpixels"], jobs["regions"], jobs["features"]) == (4, 4, 8, 8)
@@ -206,7 +206,7 @@ def test_mistakes_are_told_before_any_job(workspace):
         ("masks/graph/nobody.json", "there is no image 'nobody' in photos"),
         ("masks/grph/one.json", "'grph' is not declared under segmenters in the configuration (known: graph"),
         ("superpixels/fine/one.json", "'fine' is not declared under superpixels"),
-        ("labels/dino/sam_slic/one.png", "'dino' is not declared under extractors"),
+        ("labels/dino/default/one.png", "'dino' is not declared under extractors"),
         ("labels/daisy_lab/nothing/one.png", "'nothing' is not declared under regions"),
     ],
 )

@@ -10,7 +10,7 @@ from helpers import browser
 from helpers.scenes import ODD
 from helpers.workflow import Workspace
 
-VARIANT = "daisy_lab/sam_slic"
+VARIANT = "daisy_lab/default"
 IMAGES = ["broken", "one", ODD, "wide"]
 needs_browser = pytest.mark.skipif(browser.CHROMIUM is None, reason="no chromium on this machine")
 

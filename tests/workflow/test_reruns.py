@@ -29,7 +29,7 @@ BASE: dict[str, Any] = {
     "segmenters": {"sam": {"type": "sam", "checkpoint": "sam.pth"}, "graph": {"type": "graph"}},
     "superpixels": {"slic": {}, "fine": {"n_segments": 200}},
     "regions": {
-        "sam_slic": {"segmenter": "sam", "superpixels": "slic"},
+        "default": {"segmenter": "sam", "superpixels": "slic"},
         "graph_fine": {"segmenter": "graph", "superpixels": "fine"},
     },
     "extractors": {
@@ -37,7 +37,7 @@ BASE: dict[str, Any] = {
         "vit": {"type": "timm", "model": "test_vit", "random_seed": 0, "geometry": "resize_long"},
         "encoder": {"type": "sam_encoder", "checkpoint": "sam.pth"},
     },
-    "targets": {"extractors": ["daisy_lab", "vit", "encoder"], "regions": ["sam_slic", "graph_fine"]},
+    "targets": {"extractors": ["daisy_lab", "vit", "encoder"], "regions": ["default", "graph_fine"]},
 }
 
 # Which stage reads the files of which.
@@ -79,8 +79,8 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "extractors.vit.checkpoint": {"extractors.vit.checkpoint": "other.pth", "extractors.vit.random_seed": None},
     "extractors.vit.model": {"extractors.vit.model": "test_vit2"},
     "extractors.vit.layers": {"extractors.vit.layers": [-2, -1]},
-    "regions.sam_slic.segmenter": {"regions.sam_slic.segmenter": "graph"},
-    "regions.sam_slic.superpixels": {"regions.sam_slic.superpixels": "fine"},
+    "regions.default.segmenter": {"regions.default.segmenter": "graph"},
+    "regions.default.superpixels": {"regions.default.superpixels": "fine"},
     "regions.graph_fine.segmenter": {"regions.graph_fine.segmenter": "sam"},
     "clusters.model": {"clusters.model": "model.h5"},
     "clusters.fit_splits": {"clusters.fit_splits": ["train"]},
@@ -292,7 +292,7 @@ def _matrix() -> Iterator[Any]:
     groups: set[str] = set()
     for leaf in USED:
         group = leaf[0].rpartition(".")[0]
-        quick = group not in groups or group in ("images", "regions.sam_slic", "report")
+        quick = group not in groups or group in ("images", "regions.default", "report")
         groups.add(group)
         yield pytest.param(*leaf, id=leaf[0], marks=[] if quick else pytest.mark.slow)
 

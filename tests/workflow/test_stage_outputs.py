@@ -33,12 +33,12 @@ CONFIG = {
     "images": {"dir": "photos"},
     # The embedded weights: those of the random SAM of other tests are fitted, and so differ from CPU to CPU.
     "segmenters": {"small": {"type": "sam", "model": "sam_tiny", **LOW_THRESHOLDS, "points_per_side": 4}},
-    "regions": {"sam_slic": {"segmenter": "small"}},
+    "regions": {"default": {"segmenter": "small"}},
     "extractors": {"vit": {"type": "timm", "model": "test_vit", "random_seed": 0}},
     "targets": {"extractors": ["daisy_lab", "vit"]},
     "clusters": {"k": [3, 2]},
 }
-TARGETS = ["all", "export", "results/masks/graph/a.json", "results/report/daisy_lab/sam_slic/report.html"]
+TARGETS = ["all", "export", "results/masks/graph/a.json", "results/report/daisy_lab/default/report.html"]
 NEEDS_A_NETWORK = {"weights"}  # what it writes is the file that was asked for
 # What a file says about how it was made, and what differs from machine to machine in the last bits.
 LEFT_OUT = {"generator", "provenance", "counts", "library_version", "params", "weights_sha256"}

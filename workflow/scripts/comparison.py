@@ -1,8 +1,8 @@
 """Rule comparison: fits of several numbers of clusters to one table."""
 
-from regionflow.labels import kmeans as clusters
+from regionflow.formats.clusters import read_clusters, write_comparison
 from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
-    clusters.write_comparison(job.outputs["table"], [clusters.read(path) for path in job.input_list("fits")])
+    write_comparison(job.outputs["table"], [read_clusters(path) for path in job.input_list("fits")])

@@ -1,18 +1,18 @@
 """Rule overlay: photo, masks, regions and labels of one image side by side."""
 
-from PIL import Image
-
-from regionflow.formats import regions as records
-from regionflow.report import panels as pictures
-from regionflow.run.adapters import open_image, read_png
+from regionflow.formats.labels import read_label_map
+from regionflow.formats.pictures import write_jpeg
+from regionflow.formats.regions import read_regions
+from regionflow.report.panels import notice, panels
+from regionflow.run.adapters import open_image
 from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
     image, info = open_image(job)
     if image is None:
-        picture = pictures.notice(f"{info.file_name}: {info.error}")
+        picture = notice(f"{info.file_name}: {info.error}")
     else:
-        regions = records.read(job.input("regions"))
-        picture = pictures.panels(image, regions, read_png(job.input("labels")), job.options["max_side"])
-    Image.fromarray(picture).save(job.outputs["overlay"], format="JPEG", quality=90)
+        regions = read_regions(job.input("regions"))
+        picture = panels(image, regions, read_label_map(job.input("labels")), job.options["max_side"])
+    write_jpeg(job.outputs["overlay"], picture)

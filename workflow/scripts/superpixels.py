@@ -2,17 +2,18 @@
 
 import numpy as np
 
-from regionflow.config.types import SlicOptions
-from regionflow.formats import regions as records
-from regionflow.run.adapters import generator, open_image, write_png
+from regionflow.formats.labels import write_label_map
+from regionflow.formats.regions import write_regions
+from regionflow.run.adapters import generator, open_image
 from regionflow.run.job import Job
-from regionflow.superpixels import slic as superpixels
+from regionflow.superpixels.options import SlicOptions
+from regionflow.superpixels.slic import slic_labels, superpixel_annotations
 
 
 def run(job: Job) -> None:
     image, info = open_image(job)
     labels = np.empty((0, 0), np.int64)
     if image is not None:
-        labels = superpixels.label_map(image, SlicOptions.model_validate(job.options["slic"]))
-    write_png(job.outputs["labels"], labels)
-    records.write(job.outputs["regions"], info, superpixels.annotations(labels), generator(job))
+        labels = slic_labels(image, SlicOptions.model_validate(job.options["slic"]))
+    write_label_map(job.outputs["labels"], labels)
+    write_regions(job.outputs["regions"], info, superpixel_annotations(labels), generator(job))

@@ -2,7 +2,7 @@
 
 from regionflow.run.job import Job
 from regionflow.weights.download import download
-from regionflow.weights.files import PUBLISHED
+from regionflow.weights.published import PUBLISHED
 
 
 def run(job: Job) -> None:

@@ -1,10 +1,62 @@
-"""The hash by which files are known."""
+"""Files: the hash by which they are known, and how they are written: whole or not at all."""
 
+import csv
+import errno
 import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from regionflow.base.errors import UserError
+
+PART = ".part"
+"""What the name of a file ends in while it is being written; workflow/scripts/client.py knows it as well."""
 
 
 def sha256_of(path: Path) -> str:
     """sha256 of a file's content in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to: it gets that name when the block ends, and is removed if the block fails.
+
+    Its folder is made. Raises UserError, naming the file, where the disk or the quota is full.
+    """
+    part = path.with_name(path.name + PART)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        part.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            size = part.stat().st_size if part.exists() else 0
+            raise UserError(
+                f"{path}: no room on the disk (or quota) after {size} bytes; make room and run again"
+            ) from error
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8."""
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as one line of JSON. Raises ValueError for what JSON cannot hold (NaN, infinity)."""
+    write_text(path, json.dumps(value, allow_nan=False) + "\n")
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str = ",") -> None:
+    """Write a CSV file, or with a tab as delimiter a TSV file; rows are taken one by one."""
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -1,9 +1,24 @@
 """The base of every options class: strict types, unknown keys refused, immutable."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+"""Name of a variant in the configuration: it becomes a folder name and a wildcard."""
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+@dataclass(frozen=True)
+class Refers:
+    """Marks a field whose value is the name of a variant of that group: `Annotated[Name, Refers("segmenters")]`."""
+
+    group: str
 
 
 class Options(BaseModel):
@@ -14,6 +29,27 @@ class Options(BaseModel):
     def canonical(self) -> dict[str, Any]:
         """All fields, defaults included, as JSON types: equal options give equal JSON."""
         return self.model_dump(mode="json")
+
+
+class Kind(Options):
+    """Options of one kind of segmenter, extractor or labeler, which say all that the rest of the code asks of a kind.
+
+    A kind has a field `type`, a literal of its own. Nothing here imports the implementation: the workflow reads options
+    when it is parsed, and torch takes seconds.
+    """
+
+    implementation: ClassVar[str]
+    """Where the class is that does the work, as "module:class"; it is built from these options and a device."""
+    uses_card: ClassVar[bool] = False
+    """Whether its jobs want a card where there is one."""
+
+    def weights(self) -> Path | None:
+        """The local weight file that must be there before a job starts; None where none is needed."""
+        return None
+
+    def problems(self) -> Iterator[str]:
+        """What is known to fail before any job starts, each as "key: reason"; missing weights are told elsewhere."""
+        yield from ()
 
 
 def canonical_json(value: Any) -> str:

@@ -1,13 +1,17 @@
-"""Small facts that are slow to find and remembered between runs, in .snakemake/regionflow.json of the run's folder.
+"""A small on-disk cache keyed by a name and a stamp, in .snakemake/regionflow.json of the run's folder.
 
-Only a memory: where it cannot be read or written, the fact is found again.
+Where it cannot be read or written, the value is computed again.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from regionflow.base.errors import UserError
+from regionflow.base.files import write_json
 
 FILE = Path(".snakemake/regionflow.json")
 
@@ -32,10 +36,8 @@ def _load() -> dict[str, Any]:
 
 
 def _save(known: dict[str, Any]) -> None:
-    try:
-        FILE.parent.mkdir(parents=True, exist_ok=True)
-        draft = FILE.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(json.dumps(known), encoding="utf-8")
+    # The name while it is written is this process's own: two runs in one folder may write at the same time.
+    draft = FILE.with_suffix(f".{os.getpid()}.json")
+    with contextlib.suppress(OSError, UserError):
+        write_json(draft, known)
         draft.replace(FILE)
-    except OSError:
-        pass

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from regionflow.config.types import BUILTIN, Config
+from regionflow.config.builtin import BUILTIN
+from regionflow.config.types import Config
 
 PREAMBLE = """# Configuration
 
@@ -17,8 +18,8 @@ job starts, all at once, each with the path of its key. A second file is laid ov
 Named groups (`segmenters`, `superpixels`, `regions`, `extractors`) take any number of variants; `targets` chooses which
 are made. Files of other variants stay where they are.
 
-This file and schema.json are written from the types in `src/regionflow/config/types.py` by
-`make config-docs`; a test fails when they differ.
+This file and schema.json are written from `src/regionflow/config/types.py` and the options beside the
+code that uses them, by `make config-docs`; a test fails when they differ.
 """
 
 

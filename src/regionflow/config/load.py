@@ -5,10 +5,11 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from regionflow.base.errors import UserError
+from regionflow.base.options import Refers
 from regionflow.config.types import Config
 
 
@@ -90,13 +91,33 @@ def _hint(word: str, known: list[str]) -> str:
 
 def _bad_references(config: Config) -> Iterator[str]:
     """Names that are used but not declared."""
-    targets, regions = config.targets, config.regions.items()
-    uses: list[tuple[str, str | None, Mapping[str, Any], str]] = [
-        *((f"targets.extractors.{i}", n, config.extractors, "extractors") for i, n in enumerate(targets.extractors)),
-        *((f"targets.regions.{i}", n, config.regions, "regions") for i, n in enumerate(targets.regions)),
-        *((f"regions.{r}.segmenter", o.segmenter, config.segmenters, "segmenters") for r, o in regions),
-        *((f"regions.{r}.superpixels", o.superpixels, config.superpixels, "superpixels") for r, o in regions),
-    ]
-    for key, name, declared, group in uses:
-        if name is not None and name not in declared:
+    for key, name, group in _references(config, Config, ""):
+        declared = getattr(config, group)
+        if name not in declared:
             yield f"{key}: {name!r} is not declared under {group}" + _hint(name, list(declared))
+
+
+def _references(value: Any, annotation: Any, key: str) -> Iterator[tuple[str, str, str]]:
+    """(key path, name, group) of every value whose type is marked with `Refers`."""
+    if isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            marked = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            yield from _references(getattr(value, name), marked, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _references(inner, get_args(annotation)[-1:], f"{key}.{name}")
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _references(inner, annotation, f"{key}.{i}")
+    elif isinstance(value, str) and (group := _refers_to(annotation)):
+        yield key, value, group
+
+
+def _refers_to(annotation: Any) -> str | None:
+    """The group of the first `Refers` inside a type, however deep."""
+    for part in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):
+        if isinstance(part, Refers):
+            return part.group
+        if group := _refers_to(part):
+            return group
+    return None

@@ -1,15 +1,13 @@
 """The output forms that users of segment-anything's amg.py know: a folder of PNG masks with a table, or a JSON list."""
 
-import csv
-import json
 import shutil
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
+from regionflow.base.files import PART, write_json, write_table
 from regionflow.formats import rle
 from regionflow.formats.nesting import parents
 
@@ -42,13 +40,11 @@ def export_amg(annotations: Sequence[dict], target: Path, form: Literal["png", "
             each, which amg.py does not have), a file for "json" (amg.py's --convert-to-rle list).
         form: which of the two.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".part")
     if form == "json":
-        records = [{key: a[key] for key in AMG_KEYS if key in a} for a in annotations]
-        partial.write_text(json.dumps(records), encoding="utf-8")
-        partial.replace(target)
+        write_json(target, [{key: a[key] for key in AMG_KEYS if key in a} for a in annotations])
         return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + PART)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     for i, annotation in enumerate(annotations):
@@ -58,14 +54,6 @@ def export_amg(annotations: Sequence[dict], target: Path, form: Literal["png", "
     write_table(partial / "parents.csv", ("id", "parent"), enumerate(nested_in))
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
-
-
-def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """Write a CSV file; what was there is replaced once the new table is whole."""
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(chain([header], rows))
-    partial.replace(path)
 
 
 def _row(i: int, annotation: dict) -> list:

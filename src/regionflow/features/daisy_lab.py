@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 from skimage.color import rgb2lab
 from skimage.feature import daisy
 
+from regionflow.base.arrays import check_rgb
+from regionflow.features.options import DaisyLabOptions
 from regionflow.formats.features import FeatureMap
 from regionflow.formats.geometry import Geometry
 
@@ -24,8 +26,12 @@ STRIP = 16
 class DaisyLab:
     """skimage's DAISY (2 rings of 6 histograms of 8 orientations, L2-normalised) and CIELAB / 100, per 8 x 8 pixels."""
 
+    def __init__(self, options: DaisyLabOptions | None = None, device: str = "cpu") -> None:
+        """There is nothing to choose and no model: options and device have no effect."""
+
     def extract(self, image: NDArray[np.uint8]) -> FeatureMap:
         """Feature map [107, h, w] of an RGB image [H, W, 3]; beyond its border the image repeats its edge."""
+        check_rgb(image, "daisy_lab extractor")
         height, width = image.shape[:2]
         geometry = Geometry.pad_to_multiple(height, width, STRIDE)
         ends = [(g, f - n - g) for g, f, n in zip(geometry.offset, geometry.padded, geometry.image, strict=True)]

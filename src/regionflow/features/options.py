@@ -1,36 +1,46 @@
 """Options of the feature extractors; `type` says which kind."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from regionflow.base.options import Options
+from regionflow.base.errors import UserError
+from regionflow.base.options import Kind
+from regionflow.base.remember import remembered
 from regionflow.formats.features import StoredDtype
-from regionflow.weights.files import needed_weights
+from regionflow.sam.options import SamWeights
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 
 
-class StoredOptions(Options):
+class ExtractorKind(Kind):
     """What all extractors have."""
 
     stored: StoredDtype = "float16"
     """Type of the values in feature files. float32 takes twice the room; features beyond 65504 need it."""
 
 
-class DaisyLabOptions(StoredOptions):
+class DaisyLabOptions(ExtractorKind):
     """Gradients and colour: needs no weights, and is a baseline beside learned features.
 
     Dense DAISY descriptors (skimage.feature.daisy, Tola et al. 2010) of the lightness, computed at half resolution with
     a radius of 15 pixels of it, and the mean CIELAB colour, one vector of 107 numbers per cell of 8 x 8 pixels.
     """
 
+    implementation: ClassVar[str] = "regionflow.features.daisy_lab:DaisyLab"
+
     type: Literal["daisy_lab"] = "daisy_lab"
     """Kind of extractor."""
 
 
-class TimmOptions(StoredOptions):
+class TimmOptions(ExtractorKind):
     """Feature maps of a timm model: any that has `forward_intermediates`."""
+
+    implementation: ClassVar[str] = "regionflow.features.timm_model:TimmExtractor"
+    uses_card: ClassVar[bool] = True
 
     type: Literal["timm"] = "timm"
     """Kind of extractor."""
@@ -59,6 +69,16 @@ class TimmOptions(StoredOptions):
     random_seed: int | None = Field(None, ge=0)
     """Random weights from this seed, to try a workflow without a download. Not with `checkpoint`."""
 
+    def weights(self) -> Path | None:
+        """The local weight file; timm looks after its own."""
+        return None if self.checkpoint is None else Path(self.checkpoint)
+
+    def problems(self) -> Iterator[str]:
+        """A model that timm does not know. Importing timm takes seconds, so the answer is remembered."""
+        problem = remembered(f"problem of timm model {self.model}", version("timm"), lambda: _unknown(self.model))
+        if problem:
+            yield f"model: {problem}"
+
     @model_validator(mode="after")
     def _consistent(self) -> "TimmOptions":
         if self.checkpoint is not None and self.random_seed is not None:
@@ -70,23 +90,24 @@ class TimmOptions(StoredOptions):
         return self
 
 
-class SamEncoderOptions(StoredOptions):
+class SamEncoderOptions(ExtractorKind, SamWeights):
     """The image embedding of a SAM, MobileSAM or HQ-SAM [256, 64, 64], with SAM's own resizing and normalisation."""
+
+    implementation: ClassVar[str] = "regionflow.features.sam_encoder:SamEncoder"
+    uses_card: ClassVar[bool] = True
 
     type: Literal["sam_encoder"] = "sam_encoder"
     """Kind of extractor."""
-    model: str = "auto"
-    """vit_b, vit_l, vit_h, mobile_sam, hq_vit_b, hq_vit_l, hq_vit_h, hq_vit_tiny, sam_tiny; auto takes what the file
-    holds."""
-    checkpoint: Annotated[str, Field(min_length=1)] | None = None
-    """Weight file (.pth, .pt or .safetensors). Only sam_tiny needs none: its weights come with regionflow."""
     dtype: Dtype = "fp32"
     """Type that the whole encoder runs in."""
 
-    @model_validator(mode="after")
-    def _weights_from_somewhere(self) -> "SamEncoderOptions":
-        needed_weights(self)
-        return self
 
+def _unknown(name: str) -> str | None:
+    """Why timm cannot make a model of that name; None if it can."""
+    from regionflow.features.timm_names import check_name
 
-ExtractorOptions = Annotated[DaisyLabOptions | TimmOptions | SamEncoderOptions, Field(discriminator="type")]
+    try:
+        check_name(name)
+    except UserError as error:
+        return str(error)
+    return None

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from regionflow.formats.geometry import Geometry, Size
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -34,10 +35,8 @@ def frame(image: NDArray[np.uint8], geometry: Geometry, interpolation: str) -> N
     return framed
 
 
-def normalise(
-    pixels: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float], device: str, white: float = 1.0
-) -> Tensor:
-    """Pixels [H, W, 3] as a float32 batch [1, 3, H, W] on `device`, with mean and std in units where 255 is `white`."""
+def normalise(pixels: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float], device: str) -> Tensor:
+    """Pixels [H, W, 3] as a float32 batch [1, 3, H, W] on `device`, with mean and std in units where 255 is 1."""
     batch = torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None].to(torch.float32, copy=True).contiguous()
     centre, scale = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (mean, std))
-    return batch.div_(255 / white).sub_(centre).div_(scale)
+    return batch.div_(255).sub_(centre).div_(scale)

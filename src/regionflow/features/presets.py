@@ -5,7 +5,8 @@ and later backbones: last block, final norm, native image size padded to the pat
 cropped to 224 x 224, MaskCLIP's position embeddings are not shifted, and ImageNet's pixels are normalised.
 """
 
-from regionflow.features.options import DaisyLabOptions, ExtractorOptions, TimmOptions
+from regionflow.features.kinds import ExtractorOptions
+from regionflow.features.options import DaisyLabOptions, TimmOptions
 
 _TIMM = {
     "dinov2_vits14": "vit_small_patch14_dinov2.lvd142m",

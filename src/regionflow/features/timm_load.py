@@ -1,7 +1,6 @@
 """timm models by name, with timm's own, local or random weights."""
 
 import hashlib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from regionflow.features.errors import ExtractorError
 from regionflow.features.options import TimmOptions
+from regionflow.features.timm_names import check_name
 from regionflow.weights.checkpoint import load_state_dict
 
 
@@ -31,15 +31,6 @@ def load_model(options: TimmOptions) -> nn.Module:
     if not hasattr(model, "forward_intermediates"):
         raise ExtractorError(f"{options.model} gives no feature maps (timm has no forward_intermediates for it)")
     return model.eval().requires_grad_(False)
-
-
-def check_name(name: str) -> None:
-    """Raise ExtractorError with the nearest names if timm has no model of that name."""
-    known = {*timm.list_models(), *timm.list_models(pretrained=True)}
-    if name not in known:
-        near = get_close_matches(name, sorted(known), n=5, cutoff=0.5)
-        hint = f"the nearest names are {', '.join(near)}" if near else "see timm.list_models(pretrained=True)"
-        raise ExtractorError(f"timm {timm.__version__} has no model {name!r}; {hint}")
 
 
 def _create(name: str, **weights: Any) -> nn.Module:

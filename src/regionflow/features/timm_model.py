@@ -9,14 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from regionflow.base.arrays import check_rgb
 from regionflow.features.errors import ExtractorError
 from regionflow.features.options import TimmOptions
-from regionflow.features.pixels import frame, normalise
+from regionflow.features.pixels import DTYPES, frame, normalise
 from regionflow.features.timm_load import load_model, tensors_sha256
 from regionflow.formats.features import FeatureMap
 from regionflow.formats.geometry import Geometry
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TimmExtractor:
@@ -43,6 +42,7 @@ class TimmExtractor:
 
         Raises ExtractorError if the model does not take an input of this size, or the device's memory is too small.
         """
+        check_rgb(image, "timm extractor")
         geometry = self.geometry(*image.shape[:2])
         pixels = frame(image, geometry, self._config["interpolation"])
         batch = normalise(pixels, self._config["mean"], self._config["std"], self._device)

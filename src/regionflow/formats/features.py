@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.base.options import canonical_json
+from regionflow.base.errors import UserError
 from regionflow.formats.geometry import Geometry
+from regionflow.formats.hdf5 import open_hdf5, write_hdf5
 
 StoredDtype = Literal["float16", "float32"]
 
@@ -44,25 +44,23 @@ class FeatureMap:
 
 
 def write_features(path: Path, feature_map: FeatureMap, dtype: StoredDtype = "float16") -> None:
-    """Write a feature file, flush it, and check it by reading it back. `path` is overwritten; the caller renames it.
+    """Write a feature file and check it by reading it back.
 
-    Raises ValueError for values that are not finite or do not fit `dtype`, OSError if what is on disk is not what was
+    Raises UserError for values that are not finite or do not fit `dtype`, OSError if what is on disk is not what was
     written.
     """
     largest = np.abs(feature_map.features).max(initial=0)
     if not np.isfinite(largest):
-        raise ValueError(f"{path}: features are not finite")
+        raise UserError(f"{path}: features are not finite")
     if largest > np.finfo(dtype).max:
-        raise ValueError(f"{path}: features overflow {dtype}; set `stored: float32` for the extractor")
+        raise UserError(f"{path}: features overflow {dtype}; set `stored: float32` for the extractor")
     stored = feature_map.features.astype(dtype)
-    with h5py.File(path, "w") as file:
+    with write_hdf5(path, feature_map.provenance) as file:
         file.create_dataset("features", data=stored)
-        file.attrs["provenance"] = canonical_json(dict(feature_map.provenance))
         if feature_map.geometry is None:
             file.attrs["error"] = feature_map.error
         else:
             file.attrs.update(feature_map.geometry.attrs())
-        file.flush()
     written = read_features(path)
     if written.features.tobytes() != stored.tobytes() or written.geometry != feature_map.geometry:
         raise OSError(f"{path}: the file read back differs from what was written; check the disk")
@@ -71,18 +69,13 @@ def write_features(path: Path, feature_map: FeatureMap, dtype: StoredDtype = "fl
 def read_features(path: Path) -> FeatureMap:
     """Read a feature file; the features keep their stored type.
 
-    Raises FileNotFoundError, or ValueError naming the file if it is not a whole feature file.
+    Raises BadFile, naming the file, if it is not there or not a whole feature file.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such feature file")
-    try:
-        with h5py.File(path, "r") as file:
-            error = file.attrs.get("error")
-            return FeatureMap(
-                features=file["features"][:],
-                geometry=Geometry.from_attrs(file.attrs) if error is None else None,
-                provenance=json.loads(file.attrs["provenance"]),
-                error=error,
-            )
-    except (OSError, KeyError, ValueError, TypeError) as problem:
-        raise ValueError(f"{path}: not a whole feature file ({problem}); delete it and run again") from problem
+    with open_hdf5(path, "a whole feature file") as file:
+        error = file.attrs.get("error")
+        return FeatureMap(
+            features=file["features"][:],
+            geometry=Geometry.from_attrs(file.attrs) if error is None else None,
+            provenance=json.loads(file.attrs["provenance"]),
+            error=error,
+        )

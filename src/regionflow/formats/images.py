@@ -1,19 +1,17 @@
 """results/images.tsv: every image of the set with its size and hash, or the reason why it cannot be read."""
 
 import csv
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from regionflow.base.errors import UserError
-from regionflow.base.files import sha256_of
-from regionflow.images.find import ImageEntry
-from regionflow.images.read import UnreadableImage, read
+from regionflow.base.errors import BadFile
+from regionflow.base.files import write_table
 
 TRAIN = "train"
+"""The split to whose images things are fitted, where the set has one of that name."""
+
 Status = Literal["ok", "unreadable"]
 
 
@@ -31,50 +29,24 @@ class ImageRow:
     reason: str = ""
 
 
-def survey(images: Mapping[str, ImageEntry], max_megapixels: float, threads: int = 1) -> list[ImageRow]:
-    """Read every image as the stages will, in the order given."""
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda image: _look(image, images[image], max_megapixels), images))
-
-
-def _look(image: str, entry: ImageEntry, max_megapixels: float) -> ImageRow:
-    try:
-        height, width = read(entry.path, max_megapixels).shape[:2]
-        status: Status = "ok"
-        reason = ""
-    except UnreadableImage as error:
-        height = width = 0
-        status, reason = "unreadable", str(error)
-    digest = sha256_of(entry.path) if entry.path.is_file() else ""
-    return ImageRow(image, str(entry.path), entry.split, height, width, digest, status, reason)
-
-
-def write(path: Path, rows: Iterable[ImageRow]) -> None:
+def write_images(path: Path, rows: Iterable[ImageRow]) -> None:
     """Write the table."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(ImageRow)], delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    write_table(path, [field.name for field in fields(ImageRow)], map(astuple, rows), delimiter="\t")
 
 
-def read_table(path: Path) -> list[ImageRow]:
-    """Read the table in its order."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows: list[dict[str, Any]] = list(csv.DictReader(file, delimiter="\t"))
-    return [ImageRow(**{**row, "height": int(row["height"]), "width": int(row["width"])}) for row in rows]
+def read_images(path: Path) -> list[ImageRow]:
+    """Read the table in its order.
 
-
-def fit_images(rows: Iterable[ImageRow], splits: list[str] | None = None) -> set[str]:
-    """Ids of the images of some splits; by default of the split train, or of all images if there is no such split.
-
-    Raises UserError for a split without images.
+    Raises BadFile, naming the file, if it is not such a table.
     """
-    ids: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        ids[row.split].add(row.id)
-    unknown = sorted(set(splits or ()) - set(ids))
-    if unknown:
-        known = ", ".join(sorted(ids)).lstrip(", ") or "none"
-        raise UserError(f"clusters.fit_splits: no image has the split {', '.join(unknown)} (the set has: {known})")
-    wanted = splits or ([TRAIN] if TRAIN in ids else list(ids))
-    return set().union(*(ids[split] for split in wanted))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows: list[dict[str, Any]] = list(csv.DictReader(file, delimiter="\t"))
+        return [ImageRow(**{**row, "height": int(row["height"]), "width": int(row["width"])}) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadFile.damaged(path, "a table of images", error) from error
+
+
+def readable(rows: Iterable[ImageRow]) -> list[ImageRow]:
+    """The images that could be read: the others have no size, and no regions."""
+    return [row for row in rows if row.status == "ok"]

@@ -110,7 +110,7 @@ def read_masks(path: Path) -> PartMasks:
 
     Raises BadPartsFile, naming the file, if it is damaged or not what it should be.
     """
-    file = regions.read(path)
+    file = regions.read_regions(path)
     try:
         parts: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["parts"]
         shape = (parts["grid"] ** 2, -1 if parts["grid"] else 0)
@@ -123,7 +123,7 @@ def read_masks(path: Path) -> PartMasks:
     except (KeyError, TypeError, ValueError) as error:
         raise BadPartsFile(f"{path}: not a file of part masks ({error}); delete it and run again") from error
     source = file.annotations[0]["source"] if file.annotations else ""
-    return PartMasks(file.image.height, regions.masks(file), index, iou, stability, source, file.image.error)
+    return PartMasks(file.image.height, regions.masks_of(file), index, iou, stability, source, file.image.error)
 
 
 def write_targets(path: Path, targets: PartTargets, provenance: Mapping[str, Any]) -> None:

@@ -14,18 +14,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.base.errors import UserError
-from regionflow.base.options import canonical_json
+from regionflow.base.errors import BadFile
+from regionflow.formats.hdf5 import open_hdf5, write_hdf5
 from regionflow.formats.regions import Annotation
 
+WHAT = "a file of region features"
 # Rows read at once; large enough that the per-image files under a block are few per row, small beside the models.
 BLOCK_ROWS = 16384
 # Views of the set file and their trailing shape and type; features have their own.
 COLUMNS = {"area": ((), np.int64), "bbox": ((4,), np.int64), "region": ((), np.int64)}
-
-
-class BadPooledFile(UserError):
-    """A pooled file that cannot be used; the text names it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Pooled:
     error: str | None = None
 
 
-def write(
+def write_pooled(
     path: Path,
     features: NDArray[np.float32],
     annotations: Sequence[Annotation],
@@ -53,7 +50,7 @@ def write(
     if not len(features) == len(annotations) == len(status):
         raise ValueError(f"{path}: {len(features)} feature rows, {len(annotations)} regions, {len(status)} states")
     text = h5py.string_dtype()
-    with h5py.File(path, "w") as file:
+    with write_hdf5(path, provenance) as file:
         file["features"] = features.astype(np.float32)
         file["region"] = np.array([a["id"] for a in annotations], dtype=np.int64)
         file["area"] = np.array([a["area"] for a in annotations], dtype=np.int64)
@@ -61,32 +58,28 @@ def write(
         file.create_dataset("region_id", data=[a["region_id"] for a in annotations], dtype=text)
         file.create_dataset("source", data=[a["source"] for a in annotations], dtype=text)
         file.create_dataset("status", data=list(status), dtype=text)
-        file.attrs["provenance"] = canonical_json(provenance)
         if error is not None:
             file.attrs["error"] = error
 
 
-def read(path: Path) -> Pooled:
+def read_pooled(path: Path) -> Pooled:
     """Read one image's region features.
 
-    Raises BadPooledFile, naming the file, if it is damaged.
+    Raises BadFile, naming the file, if it is damaged.
     """
-    try:
-        with h5py.File(path) as file:
-            return Pooled(file["features"][:], file["region"][:], file.attrs.get("error"))
-    except (OSError, KeyError) as error:
-        raise BadPooledFile(f"{path}: damaged; delete it to have it made again ({error})") from error
+    with open_hdf5(path, WHAT) as file:
+        return Pooled(file["features"][:], file["region"][:], file.attrs.get("error"))
 
 
-def write_set(path: Path, files: Mapping[str, Path], provenance: Mapping[str, object]) -> None:
+def write_pooled_set(path: Path, files: Mapping[str, Path], provenance: Mapping[str, object]) -> None:
     """Write the virtual file over per-image files by image id. Their paths are stored relative to it.
 
-    Images without regions have no rows. Raises BadPooledFile for a damaged file or differing numbers of channels.
+    Images without regions have no rows. Raises BadFile for a damaged file or differing numbers of channels.
     """
     rows = {image: _shape(file) for image, file in files.items()}
     channels = {c for n, c in rows.values() if n > 0}
     if len(channels) > 1:
-        raise BadPooledFile(f"{path}: per-image files have {sorted(channels)} channels; delete those of older runs")
+        raise BadFile(f"{path}: per-image files have {sorted(channels)} channels; delete those of older runs")
     total = sum(n for n, _ in rows.values())
     layouts = {name: h5py.VirtualLayout((total, *tail), dtype) for name, (tail, dtype) in COLUMNS.items()}
     layouts["features"] = h5py.VirtualLayout((total, max(channels, default=0)), np.float32)
@@ -100,13 +93,12 @@ def write_set(path: Path, files: Mapping[str, Path], provenance: Mapping[str, ob
             tail = (width,) if name == "features" else COLUMNS[name][0]
             layout[start : start + count] = h5py.VirtualSource(source, name, (count, *tail))
         start += count
-    with h5py.File(path, "w", libver="latest") as file:
+    with write_hdf5(path, provenance, libver="latest") as file:
         for name, layout in layouts.items():
             # A per-image file that has gone reads as NaN, which every reader refuses, not as zeros.
             file.create_virtual_dataset(name, layout, fillvalue=np.nan if name == "features" else -1)
         file["image"] = np.repeat(np.arange(len(rows), dtype=np.int64), [n for n, _ in rows.values()])
         file.create_dataset("image_ids", data=list(rows), dtype=h5py.string_dtype())
-        file.attrs["provenance"] = canonical_json(provenance)
 
 
 class SetColumn:
@@ -118,7 +110,7 @@ class SetColumn:
 
     def __init__(self, path: Path, name: str = "features") -> None:
         self._path, self._name = path, name
-        with h5py.File(path) as file:
+        with open_hdf5(path, WHAT) as file:
             self.shape: tuple[int, ...] = file[name].shape
             self.dtype: np.dtype = file[name].dtype
 
@@ -126,7 +118,7 @@ class SetColumn:
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> NDArray:
-        with h5py.File(self._path) as file:
+        with open_hdf5(self._path, WHAT) as file:
             return file[self._name][rows]
 
     def take(self, rows: NDArray[np.integer]) -> NDArray:
@@ -139,16 +131,20 @@ class SetColumn:
         return np.concatenate(parts)
 
 
-def rows_of(file: h5py.File, images: Collection[str]) -> NDArray[np.bool_]:
-    """Which rows of an open set file [N] belong to the images of those ids."""
-    wanted = np.array([image in images for image in file["image_ids"].asstr()[:]], dtype=bool)
-    return wanted[file["image"][:]]
+def image_ids(path: Path) -> list[str]:
+    """Ids of the images of a set file, in its order."""
+    with open_hdf5(path, WHAT) as file:
+        return list(file["image_ids"].asstr()[:])
+
+
+def rows_of(path: Path, images: Collection[str]) -> NDArray[np.bool_]:
+    """Which rows of a set file [N] belong to the images of those ids."""
+    with open_hdf5(path, WHAT) as file:
+        wanted = np.array([image in images for image in file["image_ids"].asstr()[:]], dtype=bool)
+        return wanted[file["image"][:]]
 
 
 def _shape(path: Path) -> tuple[int, int]:
-    try:
-        with h5py.File(path) as file:
-            rows, channels = file["features"].shape
-            return rows, channels
-    except (OSError, KeyError, ValueError) as error:
-        raise BadPooledFile(f"{path}: damaged; delete it to have it made again ({error})") from error
+    with open_hdf5(path, WHAT) as file:
+        rows, channels = file["features"].shape
+        return rows, channels

@@ -4,20 +4,19 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from regionflow.base.files import write_table
 from regionflow.formats.images import ImageRow
 
 SHOWN = 20
 
 
-def write(path: Path, rows: Iterable[ImageRow]) -> None:
+def write_problems(path: Path, rows: Iterable[ImageRow]) -> None:
     """Write the unreadable images of the table with their reasons; a header alone if there are none."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["image", "path", "reason"])
-        writer.writerows([row.id, row.path, row.reason] for row in rows if row.status != "ok")
+    unreadable = ([row.id, row.path, row.reason] for row in rows if row.status != "ok")
+    write_table(path, ["image", "path", "reason"], unreadable, delimiter="\t")
 
 
-def summary(path: str | Path) -> str:
+def problems_summary(path: str | Path) -> str:
     """What to tell people at the end of a run; empty if there is no table yet."""
     if not Path(path).is_file():
         return ""

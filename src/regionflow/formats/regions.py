@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from regionflow import __version__
-from regionflow.base.errors import UserError
+from regionflow.base.errors import BadFile
+from regionflow.base.files import write_text
 from regionflow.base.options import canonical_json
 from regionflow.formats import rle
 
 Annotation = dict[str, Any]
 # Value of `source` in the records of superpixels.
 SLIC = "slic"
-
-
-class BadRecord(UserError):
-    """A mask or region file that cannot be used; the text names the file."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +62,17 @@ def annotation(mask: rle.Rle, source: str, **scores: Any) -> Annotation:
     return {"source": source, "segmentation": mask, "area": rle.area(mask), "bbox": rle.bbox(mask), **scores}
 
 
+def region_id(image_id: str, number: int) -> str:
+    """Name of a region, unique in the set."""
+    return f"{image_id}_region_{number}"
+
+
 def numbered(annotations: Iterable[Annotation], image_id: str) -> list[Annotation]:
     """The records in order with `id` 0, 1, ... and `region_id` "<image>_region_<id>"."""
-    return [{**a, "id": i, "region_id": f"{image_id}_region_{i}"} for i, a in enumerate(annotations)]
+    return [{**a, "id": i, "region_id": region_id(image_id, i)} for i, a in enumerate(annotations)]
 
 
-def write(path: Path, image: ImageInfo, annotations: Iterable[Annotation], generator: Generator) -> None:
+def write_regions(path: Path, image: ImageInfo, annotations: Iterable[Annotation], generator: Generator) -> None:
     """Write one image's file."""
     info = {key: value for key, value in asdict(image).items() if value is not None}
     content = {
@@ -78,13 +80,13 @@ def write(path: Path, image: ImageInfo, annotations: Iterable[Annotation], gener
         "annotations": numbered(annotations, image.image_id),
         "generator": asdict(generator),
     }
-    path.write_text(canonical_json(content) + "\n", encoding="utf-8")
+    write_text(path, canonical_json(content) + "\n")
 
 
-def read(path: Path) -> RegionFile:
+def read_regions(path: Path) -> RegionFile:
     """Read one image's file.
 
-    Raises BadRecord, naming the file, if it is damaged, not of this layout, or a mask has another size than the image.
+    Raises BadFile, naming the file, if it is damaged, not of this layout, or a mask has another size than the image.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -93,30 +95,28 @@ def read(path: Path) -> RegionFile:
         annotations = list(content["annotations"])
         sizes = {tuple(a["segmentation"]["size"]) for a in annotations}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadRecord(
-            f"{path}: not a mask file of this project ({error}); delete it to have it made again"
-        ) from error
+        raise BadFile.damaged(path, "a mask file", error) from error
     wrong = sizes - {(image.height, image.width)}
     if wrong:
-        raise BadRecord(f"{path}: masks of {sorted(wrong)} pixels for an image of {image.height} x {image.width}")
+        raise BadFile(f"{path}: masks of {sorted(wrong)} pixels for an image of {image.height} x {image.width}")
     return RegionFile(image, annotations, generator)
 
 
 def same_image(files: Sequence[RegionFile]) -> ImageInfo:
     """The image that all files are about.
 
-    Raises BadRecord if they disagree on its size: some were made from another version of the image.
+    Raises BadFile if they disagree on its size: some were made from another version of the image.
     """
     image = files[0].image
     for file in files[1:]:
         if (file.image.height, file.image.width) != (image.height, image.width):
-            raise BadRecord(
+            raise BadFile(
                 f"{image.image_id}: {files[0].generator.name} saw {image.height} x {image.width} pixels, "
                 f"{file.generator.name} {file.image.height} x {file.image.width}; delete both files"
             )
     return image
 
 
-def masks(file: RegionFile) -> list[rle.Rle]:
+def masks_of(file: RegionFile) -> list[rle.Rle]:
     """The masks of a file in order."""
     return [a["segmentation"] for a in file.annotations]

@@ -130,3 +130,17 @@ def from_label_map(labels: NDArray[np.integer]) -> dict[int, Rle]:
         counts = np.diff(edges)
         out[int(label)] = from_runs(counts[:-1] if counts[-1] == 0 else counts, height, width)
     return out
+
+
+def to_label_map(masks: Sequence[Rle], values: Sequence[int], height: int, width: int) -> NDArray[np.uint16]:
+    """Paint value i on mask i, [height, width]; 0 elsewhere. The smallest mask that holds a pixel wins.
+
+    Of masks of equal area the earlier one wins, so the map does not depend on anything but the records.
+    """
+    out = np.zeros((height, width), dtype=np.uint16)
+    areas = [area(mask) for mask in masks]
+    for i in sorted(range(len(masks)), key=lambda i: (-areas[i], -i)):
+        x, y, w, h = bbox(masks[i])
+        box = slice(y, y + h), slice(x, x + w)
+        out[box][decode(masks[i])[box]] = values[i]
+    return out

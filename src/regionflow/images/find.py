@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from regionflow.base.errors import UserError
-from regionflow.config.types import ImagesOptions
+from regionflow.images.options import ImagesOptions
 
 SAMPLES = {
     "skimage": (

@@ -26,7 +26,7 @@ from regionflow.images.bands import Bands, Reading, Scale16Bit, to_rgb
 from regionflow.images.errors import UnreadableImage
 from regionflow.images.files import open_file
 
-__all__ = ["Reading", "UnreadableImage", "look", "read"]
+__all__ = ["Reading", "UnreadableImage", "look", "read_image"]
 
 FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF"]
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
@@ -44,7 +44,7 @@ _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 }
 
 
-def read(
+def read_image(
     path: Path,
     max_megapixels: float = 250.0,
     bands: Sequence[int] | None = None,
@@ -65,7 +65,7 @@ def look(
     scale_16bit: Scale16Bit = "high_byte",
     max_seconds: float = 120.0,
 ) -> Reading:
-    """What `read` gives, and a note about the file where there is one."""
+    """What `read_image` gives, and a note about the file where there is one."""
     return _within(max_seconds, lambda: _look(path, max_megapixels, bands, scale_16bit))
 
 

@@ -6,14 +6,10 @@ the order does not depend on how many jobs made them.
 """
 
 import contextlib
-import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
@@ -21,41 +17,16 @@ from sklearn.metrics import pairwise_distances_argmin_min, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from regionflow.base.errors import UserError
-from regionflow.base.options import canonical_json
-from regionflow.config.types import ClustersOptions
+from regionflow.formats.clusters import Clusters, Features
 from regionflow.formats.pooled import BLOCK_ROWS, SetColumn
+from regionflow.labels.options import ClustersOptions
 
-Features = NDArray[np.float32]
 # The silhouette takes time and memory by the square of its rows.
 SILHOUETTE_ROWS = 2000
-
-COMPARED = (
-    "k", "inertia", "silhouette", "empty", "smallest", "median_size", "largest", "epochs", "reassignments", "regions",
-    "unusable",
-)  # fmt: skip
 
 
 class TooFewRegions(UserError):
     """The set has fewer usable regions than clusters were asked for."""
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """Fitted clusters: centres float32 [k, C] and what is worth knowing of the fit.
-
-    `sizes` [k], `inertia` (mean squared distance to the nearest centre) and `silhouette` (on a sample; NaN where it is
-    not defined) are over the regions that were fitted, `reassignments` counts centres that were moved to a random
-    region since hardly any region was theirs.
-    """
-
-    centres: Features
-    sizes: NDArray[np.int64]
-    inertia: float
-    silhouette: float
-    epochs: int
-    reassignments: int
-    regions: int
-    unusable: int
 
 
 class Rows:
@@ -216,55 +187,3 @@ def _silhouette(sample: Features, centres: Features, seed: int) -> float:
     if not 2 <= len(set(cluster.tolist())) < len(some):
         return float("nan")
     return float(silhouette_score(some, cluster))
-
-
-def write_comparison(path: Path, fits: Sequence[Clusters]) -> None:
-    """Write a TSV with one line per fit, in order of k."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(COMPARED)
-        for fit in sorted(fits, key=lambda fit: len(fit.centres)):
-            quality = [len(fit.centres), f"{fit.inertia:.6g}", f"{fit.silhouette:.4f}", int((fit.sizes == 0).sum())]
-            sizes = [int(size) for size in (fit.sizes.min(), np.median(fit.sizes), fit.sizes.max())]
-            writer.writerow([*quality, *sizes, fit.epochs, fit.reassignments, fit.regions, fit.unusable])
-
-
-def write(path: Path, clusters: Clusters, provenance: Mapping[str, object]) -> None:
-    """Store fitted clusters as arrays and attributes, never as a pickle."""
-    with h5py.File(path, "w") as file:
-        file["centroids"] = clusters.centres
-        file["sizes"] = clusters.sizes
-        file.attrs.update(
-            inertia=clusters.inertia,
-            silhouette=clusters.silhouette,
-            epochs=clusters.epochs,
-            reassignments=clusters.reassignments,
-            regions=clusters.regions,
-            unusable=clusters.unusable,
-        )
-        file.attrs["provenance"] = canonical_json(provenance)
-
-
-def read(path: Path) -> Clusters:
-    """A stored fit.
-
-    Raises UserError, naming the file, if it is none.
-    """
-    try:
-        with h5py.File(path) as file:
-            attrs = {name: file.attrs[name].item() for name in Clusters.__annotations__ if name in file.attrs}
-            return Clusters(file["centroids"][:], file["sizes"][:], **attrs)
-    except (OSError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a file of fitted clusters ({error})") from error
-
-
-def read_centres(path: Path) -> Features:
-    """The centres [k, C] of a stored fit, or of any HDF5 file that has them as `centroids`.
-
-    Raises UserError, naming the file, if it has none.
-    """
-    try:
-        with h5py.File(path) as file:
-            return file["centroids"][:].astype(np.float32)
-    except (OSError, KeyError) as error:
-        raise UserError(f"{path}: not a file of fitted clusters ({error})") from error

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb
 
+from regionflow.base.arrays import check_rgb
 from regionflow.formats import rle
 from regionflow.formats.regions import Annotation, annotation
 from regionflow.masks.options import GraphOptions
@@ -21,8 +22,20 @@ SOURCE = "graph"
 Labels = NDArray[np.int64]
 
 
+class Graph:
+    """Felzenszwalb's segmentation at several scales as a segmenter."""
+
+    def __init__(self, options: GraphOptions, device: str = "cpu", points_per_batch: int | None = None) -> None:
+        self._options = options  # there is no model: device and batch have no effect
+
+    def generate(self, image: NDArray[np.uint8]) -> list[Annotation]:
+        """Masks of an RGB image [H, W, 3], best predicted IoU first (ties: smaller scale, then smaller label first)."""
+        return generate(image, self._options)
+
+
 def generate(image: NDArray[np.uint8], options: GraphOptions) -> list[Annotation]:
-    """Masks of an RGB image [H, W, 3], best predicted IoU first (ties: smaller scale, then smaller label first)."""
+    """What `Graph.generate` gives."""
+    check_rgb(image, "graph segmenter")
     height, width = image.shape[:2]
     levels = label_maps(image, options)
     counts = [int(level.max()) + 1 for level in levels]

@@ -1,24 +1,35 @@
-"""Automatic mask generation: an image becomes masks in the SA-1B record format."""
+"""The kinds of segmenters, and how one is built."""
+
+from typing import Annotated, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field
 
+from regionflow.base.kinds import implementation
 from regionflow.formats.regions import Annotation
-from regionflow.masks.options import GraphOptions, SegmenterOptions
-from regionflow.run.job import Job
+from regionflow.masks.options import GraphOptions, SamOptions
 
-_OPTIONS: TypeAdapter[SegmenterOptions] = TypeAdapter(SegmenterOptions)
+SegmenterOptions = Annotated[GraphOptions | SamOptions, Field(discriminator="type")]
 
 
-def generate(image: NDArray[np.uint8], job: Job) -> list[Annotation]:
-    """Masks of an RGB image [H, W, 3] by the segmenter that the job's options name."""
-    options = _OPTIONS.validate_python(job.options["segmenter"])
-    # Imported here because each kind brings libraries that the others do not need.
-    if isinstance(options, GraphOptions):
-        from regionflow.masks import graph
+class Segmenter(Protocol):
+    """Anything that turns an image into masks."""
 
-        return graph.generate(image, options)
-    from regionflow.masks import sam
+    def generate(self, image: NDArray[np.uint8]) -> list[Annotation]:
+        """Masks of an RGB image [H, W, 3] of any size, best first, as records without ids.
 
-    return sam.generate(image, options, job)
+        Raises ValueError, naming the kind, for anything that is not such an image.
+        """
+        ...
+
+
+def segmenter(options: SegmenterOptions, device: str = "cpu", points_per_batch: int | None = None) -> Segmenter:
+    """The segmenter that the options describe, its model (if it has one) loaded on `device`.
+
+    `points_per_batch` prompts of a SAM are decoded at a time; None chooses by the memory at hand. It leaves the masks
+    as they are.
+
+    Raises CheckpointError, naming the file, if the weights are missing, damaged or of another model.
+    """
+    return implementation(options)(options, device, points_per_batch)

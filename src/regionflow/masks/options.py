@@ -1,20 +1,21 @@
 """Options of the segmenters; `type` says which kind."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt
 
-from regionflow.base.options import Options
-from regionflow.sam.options import AmgOptions
-from regionflow.weights.files import needed_weights
+from regionflow.base.options import Kind
+from regionflow.sam.options import AmgOptions, SamWeights
 
 
-class GraphOptions(Options):
+class GraphOptions(Kind):
     """Graph-based segmentation at several scales: needs no weights, and is a baseline beside SAM.
 
     skimage.segmentation.felzenszwalb (Felzenszwalb and Huttenlocher 2004) at each scale; near-duplicates are removed,
     nested masks stay.
     """
+
+    implementation: ClassVar[str] = "regionflow.masks.graph:Graph"
 
     type: Literal["graph"] = "graph"
     """Kind of segmenter."""
@@ -32,22 +33,11 @@ class GraphOptions(Options):
     """Masks with a lower predicted IoU are dropped."""
 
 
-class SamOptions(AmgOptions):
+class SamOptions(AmgOptions, SamWeights):
     """Segment Anything's automatic mask generation: SAM, MobileSAM and HQ-SAM; the options are the original's."""
+
+    implementation: ClassVar[str] = "regionflow.masks.sam:Sam"
+    uses_card: ClassVar[bool] = True
 
     type: Literal["sam"] = "sam"
     """Kind of segmenter."""
-    model: Literal[
-        "vit_h", "vit_l", "vit_b", "mobile_sam", "hq_vit_h", "hq_vit_l", "hq_vit_b", "hq_vit_tiny", "sam_tiny", "auto"
-    ] = "auto"
-    """Which model the checkpoint is; auto takes whatever SAM the file holds."""
-    checkpoint: Annotated[str, Field(min_length=1)] | None = None
-    """Weight file (.pth, .pt or .safetensors). Only sam_tiny needs none: its weights come with regionflow."""
-
-    @model_validator(mode="after")
-    def _weights_from_somewhere(self) -> Self:
-        needed_weights(self)
-        return self
-
-
-SegmenterOptions = Annotated[GraphOptions | SamOptions, Field(discriminator="type")]

@@ -20,7 +20,6 @@ from regionflow.masks.options import SamOptions
 from regionflow.parts.options import TeacherOptions
 from regionflow.sam.build import build_sam
 from regionflow.sam.prompting import Prompter
-from regionflow.weights.files import needed_weights
 
 SAM_LEVELS = 3
 EVERY_MASK = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "skip_covered_iou": None}
@@ -59,7 +58,7 @@ class SamTeacher:
         self._options = options
         self._amg = segmenter.model_copy(update=EVERY_MASK)
         self._points_per_batch = points_per_batch
-        self._sam = build_sam(segmenter.model, needed_weights(segmenter), device)
+        self._sam = build_sam(segmenter.model, segmenter.needed_weights(), device)
         if hasattr(self._sam.mask_decoder, "hf_token"):
             raise UserError("parts.teacher: HQ-SAM gives one mask per point, not three; name a SAM or MobileSAM")
 

@@ -13,16 +13,23 @@ from torch.nn.functional import interpolate
 
 from regionflow.formats import rle
 from regionflow.formats.features import FeatureMap
-from regionflow.pooled.pool import PooledRegions, Status
+from regionflow.pooled.result import PooledRegions, Status
+from regionflow.pooled.sampling import Region
 
 ENLARGED = 4
 
 
-def pool(feature_map: FeatureMap, masks: Sequence[rle.Rle]) -> PooledRegions:
+def pool(feature_map: FeatureMap, regions: Sequence[Region]) -> PooledRegions:
     """One vector per mask; a mask without any pixel has the zero vector.
 
     The original knows square images only; others are set into the model input as their pixels are.
+
+    Raises ValueError for a box, which ALPS does not know, and for a feature map without features.
     """
+    masks = [region for region in regions if isinstance(region, dict)]
+    if len(masks) < len(regions):
+        box = next(index for index, region in enumerate(regions) if not isinstance(region, dict))
+        raise ValueError(f"pooling.method alps takes masks only, and region {box} is a box; give its mask, or average")
     geometry = feature_map.geometry
     if geometry is None:
         raise ValueError(f"the feature map cannot be pooled: {feature_map.error}")

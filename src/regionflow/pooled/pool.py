@@ -6,18 +6,16 @@ Representations Revisited" (CVPR 2024); here it is a sparse matrix product with 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from regionflow.base.options import Options
 from regionflow.formats import rle
 from regionflow.formats.features import FeatureMap
 from regionflow.formats.geometry import Geometry
+from regionflow.pooled.options import PoolingOptions
+from regionflow.pooled.result import PooledRegions, Status
 from regionflow.pooled.sampling import Region, cells_inside, extreme_samples, region_weights
 
 __all__ = ["PooledRegions", "PoolingOptions", "RegionPooler", "Status", "pool", "region_weights"]
@@ -25,47 +23,6 @@ __all__ = ["PooledRegions", "PoolingOptions", "RegionPooler", "Status", "pool", 
 # Samples and channels held at a time: 8 MiB of float32.
 _ROWS = 1 << 14
 _CHANNELS = 128
-
-
-class PoolingOptions(Options):
-    """How a region's features become one vector."""
-
-    method: Literal["average", "max", "alps"] = "average"
-    """Mean or channel-wise maximum over the region; `alps`: ALPS's vector as published (a sum over a soft mask divided
-    by its number of products that are not zero), which leaves the options below without effect."""
-
-    interpolation: Literal["upsample", "downsample"] = "upsample"
-    """`upsample`: over the region's pixels, of the bilinearly upsampled features. `downsample`: over the grid cells
-    whose centre lies in the region."""
-
-    vanished: Literal["nearest", "nan", "drop"] = "nearest"
-    """A region without any cell under `downsample`: take the cell that its pixels weigh most, give NaN, or leave it
-    out. A region without any pixel gives NaN under `nan` and is left out otherwise."""
-
-    l2_normalize: bool = False
-    """Scale each vector to length 1 (a zero vector stays zero)."""
-
-    area_weighted: bool = False
-    """Multiply each vector, last of all, by the region's share of the image area, so that sums over regions weigh them
-    by their size. Areas are stored beside the vectors in any case."""
-
-
-class Status(IntEnum):
-    """What became of a region."""
-
-    POOLED = 0
-    NEAREST = 1
-    NAN = 2
-    DROPPED = 3
-
-
-@dataclass(frozen=True)
-class PooledRegions:
-    """Region features (float32 [K, C]), which region each row is ([K] ascending), and the `Status` of all R regions."""
-
-    features: NDArray[np.float32]
-    region: NDArray[np.int64]
-    status: NDArray[np.uint8]
 
 
 class RegionPooler:
@@ -159,9 +116,9 @@ def pool(feature_map: FeatureMap, regions: Sequence[Region], options: PoolingOpt
     if feature_map.geometry is None:
         raise ValueError(f"the feature map cannot be pooled: {feature_map.error}")
     if options is not None and options.method == "alps":
-        from regionflow.pooled import alps
+        from regionflow.pooled import alps  # imports torch, which nothing else here needs
 
-        return alps.pool(feature_map, [region for region in regions if isinstance(region, dict)])
+        return alps.pool(feature_map, regions)
     return RegionPooler(regions, feature_map.geometry, options or PoolingOptions())(feature_map)
 
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.config.types import RegionsOptions
 from regionflow.formats import rle
 from regionflow.formats.regions import SLIC, Annotation, annotation
+from regionflow.regions.options import RegionsOptions
 
 NO_LABEL = -1
 

@@ -1,24 +1,21 @@
 """Gather what the page shows from the files of one variant."""
 
-import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from regionflow.exports import coco as exports
-from regionflow.formats import images as image_table
-from regionflow.formats import regions as records
-from regionflow.formats.images import ImageRow
-from regionflow.images.read import read
-from regionflow.labels import kmeans as clusters
-from regionflow.labels import paint
+from regionflow.formats.clusters import read_centres, read_comparison, read_silhouette
+from regionflow.formats.hdf5 import read_provenance
+from regionflow.formats.images import ImageRow, read_images
+from regionflow.formats.labels import read_label_map, read_labels
+from regionflow.formats.layout import for_image
+from regionflow.formats.palette import palette
+from regionflow.formats.regions import read_regions
+from regionflow.images.read import read_image
 from regionflow.report import features_map, page, pictures, survey
-from regionflow.run.adapters import for_image, read_png
 
 
 @dataclass(frozen=True)
@@ -50,14 +47,16 @@ class Limits:
 
 def build(path: Path, title: str, sources: Sources, limits: Limits) -> None:
     """Write the page of one variant."""
-    rows = image_table.read_table(sources.table)
-    centres = clusters.read_centres(sources.centroids)
-    found = survey.survey(rows, lambda row: exports.read_labels(for_image(sources.labels, row.id)), len(centres))
+    rows = read_images(sources.table)
+    centres = read_centres(sources.centroids)
+    found = survey.survey(rows, lambda row: read_labels(for_image(sources.labels, row.id)), len(centres))
     readable = [number for number, row in enumerate(rows) if row.status == "ok"]
     shown = {readable[i] for i in survey.spread(limits.images, len(readable))}
     galleries = [survey.gallery(found.candidates[c], shown, limits.crops) for c in range(len(centres))]
     images, crops = _pictures(sources, limits, rows, shown, galleries)
-    points = features_map.features_map(sources.pooled, centres, limits.regions)
+    points = features_map.features_map(
+        sources.pooled, lambda image: read_labels(for_image(sources.labels, image)), limits.regions
+    )
     data = {
         "summary": _summary(sources, rows, found),
         "images": {
@@ -75,11 +74,9 @@ def build(path: Path, title: str, sources: Sources, limits: Limits) -> None:
                 "colour": colour,
                 "crops": [crops[c, i] for i in range(len(galleries[c])) if (c, i) in crops],
             }
-            for c, (size, colour) in enumerate(
-                zip(found.sizes.tolist(), paint.palette(len(centres)).tolist(), strict=True)
-            )
+            for c, (size, colour) in enumerate(zip(found.sizes.tolist(), palette(len(centres)).tolist(), strict=True))
         ],
-        "palette": paint.palette(42).tolist(),
+        "palette": palette(42).tolist(),
         "map": points,
         "problems": [{"image": r.id, "path": r.path, "reason": r.reason} for r in rows if r.status != "ok"],
         "parameters": list(_parameters(sources, [rows[i] for i in readable])),
@@ -87,7 +84,7 @@ def build(path: Path, title: str, sources: Sources, limits: Limits) -> None:
         "versions": page.versions(),
         "timings": page.timings(sources.logs),
     }
-    page.write(path, title, data, images)
+    page.write_page(path, title, data, images)
 
 
 def _pictures(
@@ -101,15 +98,15 @@ def _pictures(
     images, crops = [], {}
     for number in sorted(wanted):
         row = rows[number]
-        image = read(Path(row.path), limits.max_megapixels)
-        regions = records.read(for_image(sources.regions, row.id))
-        labels = exports.read_labels(for_image(sources.labels, row.id))
+        image = read_image(Path(row.path), limits.max_megapixels)
+        regions = read_regions(for_image(sources.regions, row.id))
+        labels = read_labels(for_image(sources.labels, row.id))
         for key, crop in pictures.crops_of(image, regions, wanted[number]).items():
             candidate = galleries[key[0]][key[1]]
             far = key[1] >= limits.crops - limits.crops // 4
             crops[key] = {**crop, "image": number, "distance": candidate.distance, "far": far}
         if number in shown:
-            superpixels = read_png(for_image(sources.superpixels, row.id)) if sources.superpixels else None
+            superpixels = read_label_map(for_image(sources.superpixels, row.id)) if sources.superpixels else None
             images.append((number, pictures.image_data(image, regions, labels, superpixels, limits.side)))
     return images, crops
 
@@ -117,8 +114,7 @@ def _pictures(
 def _summary(sources: Sources, rows: list[ImageRow], found: survey.Survey) -> dict[str, Any]:
     pixels = np.array([row.height * row.width for row in rows], dtype=float)
     names = [row.split for row in rows]
-    with h5py.File(sources.centroids) as file:
-        silhouette = float(file.attrs.get("silhouette", np.nan))
+    silhouette = read_silhouette(sources.centroids)
     return {
         "images": len(rows),
         "unreadable": sum(row.status != "ok" for row in rows),
@@ -134,19 +130,14 @@ def _summary(sources: Sources, rows: list[ImageRow], found: survey.Survey) -> di
 def _parameters(sources: Sources, rows: list[ImageRow]) -> Iterator[tuple[str, Any]]:
     """What made the files, as they say themselves: those of the first image, and those of the set."""
     if rows:
-        regions = records.read(for_image(sources.regions, rows[0].id)).generator
+        regions = read_regions(for_image(sources.regions, rows[0].id)).generator
         yield from ((source["name"], source["params"]) for source in regions.params.get("sources", {}).values())
         yield "regions", {key: value for key, value in regions.params.items() if key != "sources"}
         for stage, pattern in (("features", sources.features), ("pooled", sources.pooled_images)):
-            with h5py.File(for_image(pattern, rows[0].id)) as file:
-                yield stage, json.loads(file.attrs["provenance"])
-    with h5py.File(sources.centroids) as file:
-        if "provenance" in file.attrs:
-            yield "clusters", json.loads(file.attrs["provenance"])["options"]
+            yield stage, read_provenance(for_image(pattern, rows[0].id))
+    if made_by := read_provenance(sources.centroids):
+        yield "clusters", made_by["options"]
 
 
 def _comparison(path: Path | None) -> list[dict[str, str]]:
-    if path is None:
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    return [] if path is None else read_comparison(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from regionflow import __version__
+from regionflow.base.files import whole
 
 HERE = Path(__file__).parent
 LIBRARIES = (
@@ -20,12 +21,14 @@ LIBRARIES = (
 TIMING = re.compile(r"^(\w+): ([\d.]+) s in ", re.MULTILINE)
 
 
-def write(path: Path, title: str, data: Mapping[str, Any], images: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+def write_page(
+    path: Path, title: str, data: Mapping[str, Any], images: Iterable[tuple[int, Mapping[str, Any]]]
+) -> None:
     """Write the page. `images` are those shown in full, with their numbers; they are written one by one."""
     template = (HERE / "page.html").read_text(encoding="utf-8")
     # Split, not replaced: nothing that the data holds is taken for a place to fill.
     before, style, body, script = re.split(r"\{\{(?:style|data|script)\}\}", template)
-    with path.open("w", encoding="utf-8") as file:
+    with whole(path) as part, part.open("w", encoding="utf-8") as file:
         file.write(before.replace("{{title}}", _escape(title)))
         file.write((HERE / "page.css").read_text(encoding="utf-8"))
         file.write(style.replace("{{title}}", _escape(title)))

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from skimage.segmentation import find_boundaries
 
 from regionflow.formats import rle
+from regionflow.formats.palette import palette
 from regionflow.formats.regions import SLIC, RegionFile
-from regionflow.labels import paint
 
 Picture = NDArray[np.uint8]
+LINE = (255, 255, 255)
 INK, PAPER = (40, 40, 40), 255
 BAR, GAP = 24, 6
 SHEET_WIDTH = 1600
@@ -21,13 +23,13 @@ def panels(image: Picture, regions: RegionFile, labels: NDArray[np.integer], max
     height, width = image.shape[:2]
     masks = [a["segmentation"] for a in regions.annotations]
     from_segmenter = [a["segmentation"] for a in regions.annotations if a["source"] != SLIC]
-    colours = paint.palette(42)
+    colours = palette(42)
     covered = rle.union(from_segmenter, height, width).mean()
     views = [
         (f"{regions.image.image_id}  {width} x {height}", image),
         (f"{len(from_segmenter)} masks, {covered:.0%} of pixels", _numbered(image, from_segmenter, colours)),
         (f"{len(masks)} regions", _numbered(image, masks, colours)),
-        ("clusters", paint.overlay(image, labels, colours, alpha=0.7)),
+        ("clusters", overlay(image, labels, colours, alpha=0.7)),
     ]
     return _row([_titled(_shrunk(view, max_side), title) for title, view in views])
 
@@ -51,8 +53,8 @@ def contact_sheet(pictures: Sequence[Picture]) -> Picture:
 
 
 def _numbered(image: Picture, masks: list[rle.Rle], colours: NDArray[np.uint8]) -> Picture:
-    ids = paint.label_map(masks, range(1, len(masks) + 1), *image.shape[:2])
-    return paint.overlay(image, ids, colours)
+    ids = rle.to_label_map(masks, range(1, len(masks) + 1), *image.shape[:2])
+    return overlay(image, ids, colours)
 
 
 def _shrunk(view: Picture, max_side: int) -> Picture:
@@ -72,3 +74,15 @@ def _titled(panel: Picture, title: str) -> Picture:
 
 def _row(views: Sequence[Picture]) -> Picture:
     return np.concatenate([np.pad(v, ((0, 0), (0, GAP), (0, 0)), constant_values=PAPER) for v in views], axis=1)
+
+
+def overlay(
+    image: NDArray[np.uint8], labels: NDArray[np.integer], colours: NDArray[np.uint8], alpha: float = 0.55
+) -> NDArray[np.uint8]:
+    """Lay colours[i - 1] over the pixels of label i > 0 of an image [H, W, 3], white lines between labels."""
+    out = image.astype(np.float32)
+    painted = labels > 0
+    out[painted] = (1 - alpha) * out[painted] + alpha * colours[(labels[painted] - 1) % len(colours)]
+    result = out.astype(np.uint8)
+    result[find_boundaries(labels, mode="inner")] = LINE
+    return result

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.exports.coco import Labels
 from regionflow.formats import rle
+from regionflow.formats.labels import Labels
 from regionflow.formats.regions import Annotation, RegionFile
-from regionflow.labels import paint
+from regionflow.formats.rle import to_label_map
 
 Picture = NDArray[np.uint8]
 CROP_SIDE = 96
@@ -29,7 +29,7 @@ def image_data(
     """
     masks = [a["segmentation"] for a in regions.annotations]
     size = _fit(image.shape[:2], side)
-    ids = paint.label_map(masks, range(1, len(masks) + 1), *regions.size)
+    ids = to_label_map(masks, range(1, len(masks) + 1), *regions.size)
     data = {
         "photo": _jpeg(cv2.resize(image, size, interpolation=cv2.INTER_AREA), 78),
         "ids": _id_map(ids, size),

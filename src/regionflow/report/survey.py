@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.exports.coco import Labels
 from regionflow.formats.images import ImageRow
+from regionflow.formats.labels import Labels
 
 PER_IMAGE = 2
 

@@ -1,16 +1,22 @@
-"""What the stages' adapters share: reading the image of a job, and saying what made a file."""
+"""What the stages' adapters share: the image and the model of a job, and saying what made a file."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from regionflow import __version__
+from regionflow.base.kinds import read_kind
+from regionflow.base.options import Kind, canonical_json
+from regionflow.features.kinds import Extractor, ExtractorOptions, extractor
 from regionflow.formats.regions import Generator, ImageInfo
-from regionflow.images.read import UnreadableImage, read
+from regionflow.images.read import UnreadableImage, read_image
+from regionflow.masks.kinds import Segmenter, SegmenterOptions, segmenter
+from regionflow.run.devices import pick
 from regionflow.run.job import Job
+
+T = TypeVar("T")
 
 
 def open_image(job: Job) -> tuple[NDArray[np.uint8] | None, ImageInfo]:
@@ -21,13 +27,34 @@ def open_image(job: Job) -> tuple[NDArray[np.uint8] | None, ImageInfo]:
     path, image = job.input("image"), job.names["image"]
     name = image + path.suffix
     try:
-        pixels = read(path, job.options["max_megapixels"])
+        pixels = read_image(path, job.options["max_megapixels"])
     except UnreadableImage as error:
         if job.runtime.get("on_bad_image") == "fail":
             raise UnreadableImage(f"{path}: {error}") from error
         print(f"{path}: {error}; writing an empty file")
         return None, ImageInfo(image, name, 0, 0, str(error))
     return pixels, ImageInfo(image, name, *pixels.shape[:2])
+
+
+def segmenter_of(job: Job) -> Segmenter:
+    """The segmenter of a job of stage masks."""
+    batch = job.runtime.get("points_per_batch")
+    return for_job(job, "segmenter", SegmenterOptions, lambda options, device: segmenter(options, device, batch))
+
+
+def extractor_of(job: Job) -> Extractor:
+    """The extractor of a job of stage features."""
+    return for_job(job, "extractor", ExtractorOptions, extractor)
+
+
+def for_job(job: Job, name: str, union: Any, build: Callable[[Any, str], T]) -> T:
+    """What `build(options, device)` makes of the kind under `name` in the job's options; a resident keeps its model."""
+    options: Kind = read_kind(union, job.options[name])
+    if not options.uses_card:
+        return build(options, "cpu")
+    device = pick(job)
+    key = (name, canonical_json(job.options[name]), job.options.get("weights_sha256"), device)
+    return job.models.get(key, lambda: build(options, device))
 
 
 def generator(job: Job, **more: Any) -> Generator:
@@ -37,21 +64,5 @@ def generator(job: Job, **more: Any) -> Generator:
 
 
 def provenance(job: Job) -> dict[str, Any]:
-    """The same for HDF5 attributes."""
+    """What made an HDF5 file: stage, library version, options and the names in its path."""
     return {"stage": job.stage, "version": __version__, "options": job.options, "names": job.names}
-
-
-def write_png(path: Path, labels: NDArray[np.integer]) -> None:
-    """A label map [H, W] as 16-bit PNG, lossless; one zero pixel for an image that could not be read."""
-    Image.fromarray(labels.astype(np.uint16) if labels.size else np.zeros((1, 1), np.uint16)).save(path, format="PNG")
-
-
-def read_png(path: Path) -> NDArray[np.int64]:
-    """A label map [H, W] written by `write_png`."""
-    with Image.open(path, formats=["PNG"]) as image:
-        return np.asarray(image).astype(np.int64)
-
-
-def for_image(pattern: Path, image: str) -> Path:
-    """The file of one image from a path with {image} in it."""
-    return Path(str(pattern).replace("{image}", image))

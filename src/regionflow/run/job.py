@@ -1,33 +1,13 @@
 """What a stage is given: the files, options and machine of one job, whoever starts it."""
 
 import json
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
-
-
-class ModelCache:
-    """Loaded models, least recently used dropped first, so that a resident process loads each once."""
-
-    def __init__(self, limit: int = 2) -> None:
-        self.limit = limit
-        self.loads = 0
-        self._models: OrderedDict[Hashable, Any] = OrderedDict()
-
-    def get(self, key: Hashable, load: Callable[[], T]) -> T:
-        """The model of this key, from `load()` the first time. The key must name everything that `load` depends on."""
-        if key in self._models:
-            self._models.move_to_end(key)
-        else:
-            while len(self._models) >= self.limit:
-                self._models.popitem(last=False)
-            self._models[key] = load()
-            self.loads += 1
-        return self._models[key]
+from regionflow.base.options import canonical_json
+from regionflow.run.models import ModelCache
 
 
 @dataclass(frozen=True)
@@ -61,6 +41,30 @@ class Job:
         paths = self.inputs.get(name, [])
         return paths if isinstance(paths, list) else [paths]
 
+    @staticmethod
+    def to_json(  # what `from_json` reads, for whoever starts a job
+        stage: str,
+        *,
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        names: Mapping[str, str],
+        runtime: Mapping[str, Any],
+        threads: int = 1,
+    ) -> str:
+        """The job as one line of JSON; paths may be str, Path or lists of either."""
+        return canonical_json(
+            {
+                "stage": stage,
+                "inputs": {name: _plain(value) for name, value in inputs.items()},
+                "outputs": {name: str(value) for name, value in outputs.items()},
+                "options": dict(options),
+                "names": dict(names),
+                "runtime": dict(runtime),
+                "threads": threads,
+            }
+        )
+
     @classmethod
     def from_json(cls, text: str, **fields: Any) -> "Job":
         """Read {stage, inputs, outputs, options, names, runtime, threads}; `fields` are set by whoever runs it."""
@@ -71,3 +75,7 @@ class Job:
         }
         outputs = {name: Path(value) for name, value in spec.pop("outputs").items()}
         return cls(inputs=inputs, outputs=outputs, **{**spec, **fields})
+
+
+def _plain(value: Any) -> str | list[str]:
+    return str(value) if isinstance(value, str | Path) else [str(path) for path in value]

@@ -9,7 +9,8 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from regionflow.run.job import Job, ModelCache
+from regionflow.run.job import Job
+from regionflow.run.models import ModelCache
 
 _THREAD_VARIABLES = (  # read by a library when it is first loaded
     "OMP_NUM_THREADS",
@@ -30,6 +31,20 @@ def read(text: str, token: str, device: str, models: ModelCache) -> tuple[Job, l
     job = Job.from_json(text, device=device, models=models)
     temporary = {name: temporary_name(path, token).absolute() for name, path in job.outputs.items()}
     return replace(job, outputs=temporary), [(temporary[name], path) for name, path in job.outputs.items()]
+
+
+def run_whole(text: str, device: str, models: ModelCache, scripts: Path) -> None:
+    """Run the job of that JSON in this process: its outputs appear under their final names, all or none."""
+    job, outputs = read(text, str(os.getpid()), device, models)
+    for _, final in outputs:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        run(job, scripts)
+        for temporary, final in outputs:
+            temporary.replace(final)
+    finally:
+        for temporary, _ in outputs:
+            temporary.unlink(missing_ok=True)
 
 
 def run(job: Job, scripts: Path) -> None:

@@ -1,16 +1,16 @@
-"""The stages: the version of each one's code, and exactly which options change its output.
+"""The stages: the version of each one's code, exactly which options change its output, and what else is asked of it.
 
-This is the one declaration from which Snakemake's `params` are made and against which the rerun tests check. Raise a
-version when the stage's code changes what it writes: Snakemake then remakes old files.
+This is the one declaration from which Snakemake's `params` are made, which the command line offers, and against which
+the rerun tests check. Raise a version when the stage's code changes what it writes: Snakemake then remakes old files.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regionflow.base.options import Options
-from regionflow.config.types import Config
+from regionflow.base.options import Kind, Options
+from regionflow.config.types import GROUPS, Config
 from regionflow.weights.files import file_sha256, identity
 
 Names = Mapping[str, str]
@@ -18,16 +18,32 @@ Names = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Stage:
-    """`options` picks what changes the output, given the names in the output's path; `model`: may use a card."""
+    """One stage.
+
+    version: of its code.
+    options: what changes its output, given the names in the output's path.
+    group: the group of the configuration whose variant it makes, "" for none.
+    outputs: suffix of each output of a stage that needs nothing but an image: the command line offers those.
+    default: the variant that the command line takes if none is named.
+    """
 
     version: int
-    options: Callable[[Config, Names], Mapping[str, Any]]
-    model: Callable[[Config, Names], bool] = lambda config, names: False
+    options: Callable[[Config, Names], Mapping[str, Any]] = lambda config, names: {}
+    group: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    default: str = ""
+
+    def uses_card(self, config: Config, names: Names) -> bool:
+        """Whether the job wants a card: the kind of its variant says so."""
+        if not self.group:
+            return False
+        variant = getattr(config, self.group)[names[GROUPS[self.group]]]
+        return isinstance(variant, Kind) and variant.uses_card
 
 
-def _model(config: Config, kind: str, options: Options) -> Mapping[str, Any]:
+def _model(config: Config, name: str, options: Kind) -> Mapping[str, Any]:
     """A segmenter or extractor, the weights it names, and what counts as an image."""
-    return {kind: options, "weights_sha256": identity(options), "max_megapixels": config.images.max_megapixels}
+    return {name: options, "weights_sha256": identity(options), "max_megapixels": config.images.max_megapixels}
 
 
 def _segmenter(config: Config, names: Names) -> Mapping[str, Any]:
@@ -36,6 +52,10 @@ def _segmenter(config: Config, names: Names) -> Mapping[str, Any]:
 
 def _extractor(config: Config, names: Names) -> Mapping[str, Any]:
     return _model(config, "extractor", config.extractors[names["extractor"]])
+
+
+def _slic(config: Config, names: Names) -> Mapping[str, Any]:
+    return {"slic": config.superpixels[names["superpixels"]], "max_megapixels": config.images.max_megapixels}
 
 
 def _clusters(config: Config, names: Names) -> Mapping[str, Any]:
@@ -61,34 +81,41 @@ def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
     return {"images": {key: value for key, value in config.images.canonical().items() if key != "on_bad_image"}}
 
 
+def _overlay(config: Config, names: Names) -> Mapping[str, Any]:
+    return {"max_side": config.report.max_side, "max_megapixels": config.images.max_megapixels}
+
+
 def _page(config: Config, names: Names) -> Mapping[str, Any]:
     keys = ("page_images", "page_side", "page_crops", "page_regions")
     return {**{key: getattr(config.report, key) for key in keys}, "max_megapixels": config.images.max_megapixels}
 
 
 STAGES: dict[str, Stage] = {
-    "weights": Stage(1, lambda c, n: {}),
+    "weights": Stage(1),
     "images": Stage(1, _image_list),
-    "features": Stage(1, _extractor, lambda c, n: c.extractors[n["extractor"]].type != "daisy_lab"),
-    "masks": Stage(2, _segmenter, lambda c, n: c.segmenters[n["segmenter"]].type != "graph"),
-    "superpixels": Stage(
-        1, lambda c, n: {"slic": c.superpixels[n["superpixels"]], "max_megapixels": c.images.max_megapixels}
-    ),
-    "regions": Stage(1, lambda c, n: {"regions": c.regions[n["regions"]]}),
-    "pooled": Stage(1, lambda c, n: {"pooling": c.pooling}),
-    "pooled_set": Stage(1, lambda c, n: {}),
+    "features": Stage(1, _extractor, "extractors", {"features": ".h5"}, default="daisy_lab"),
+    "masks": Stage(2, _segmenter, "segmenters", {"masks": ".json"}, default="graph"),
+    "superpixels": Stage(1, _slic, "superpixels", {"labels": ".png", "regions": ".json"}, default="slic"),
+    "regions": Stage(1, lambda config, names: {"regions": config.regions[names["regions"]]}, "regions"),
+    "pooled": Stage(1, lambda config, names: {"pooling": config.pooling}),
+    "pooled_set": Stage(1),
     "clusters": Stage(2, _clusters),
-    "comparison": Stage(1, lambda c, n: {}),
+    "comparison": Stage(1),
     "labels": Stage(2, _labels),
-    "overlay": Stage(1, lambda c, n: {"max_side": c.report.max_side, "max_megapixels": c.images.max_megapixels}),
-    "contact_sheet": Stage(1, lambda c, n: {"images": c.report.contact_sheet_images}),
+    "overlay": Stage(1, _overlay),
+    "contact_sheet": Stage(1, lambda config, names: {"images": config.report.contact_sheet_images}),
     "page": Stage(1, _page),
-    "coco": Stage(1, lambda c, n: {}),
-    "region_table": Stage(1, lambda c, n: {}),
-    "colour_map": Stage(1, lambda c, n: {}),
+    "coco": Stage(1),
+    "region_table": Stage(1),
+    "colour_map": Stage(1),
     "classes": Stage(1, _labels),
-    "problems": Stage(1, lambda c, n: {}),
+    "problems": Stage(1),
 }
+
+
+def runtime(config: Config) -> dict[str, Any]:
+    """What a job is told of how to work, which changes no output."""
+    return {**config.runtime.canonical(), "on_bad_image": config.images.on_bad_image}
 
 
 def stage_options(config: Config, stage: str, names: Names) -> dict[str, Any]:

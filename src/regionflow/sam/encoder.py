@@ -40,14 +40,17 @@ def input_size(height: int, width: int, long_side: int) -> tuple[int, int]:
 
 
 def encode_image(sam: Sam, image: NDArray[np.uint8], bf16: bool = False) -> EncodedImage:
-    """Encode an RGB image uint8 [H, W, 3] as segment-anything does; `bf16` computes under autocast."""
+    """Encode an RGB image uint8 [H, W, 3] as segment-anything does; `bf16` computes under autocast.
+
+    An image encoder that was cast to another type than float32 gets its input in that type. The embedding is float32.
+    """
     size = (image.shape[0], image.shape[1])
-    resized = input_size(*size, sam.image_encoder.img_size)
+    encoder = sam.image_encoder
+    resized = input_size(*size, encoder.img_size)
     pixels = np.asarray(resize(to_pil_image(np.ascontiguousarray(image)), list(resized)))
     tensor = torch.as_tensor(pixels.copy(), device=sam.device).permute(2, 0, 1).contiguous()[None]
-    tensor = sam.preprocess(tensor)
+    tensor = sam.preprocess(tensor).to(next(encoder.parameters()).dtype)
     with torch.autocast(tensor.device.type, torch.bfloat16, enabled=bf16):
-        encoder = sam.image_encoder
         if hasattr(encoder, "blocks"):
             embedding, early = _encode_vit(encoder, tensor)
         else:

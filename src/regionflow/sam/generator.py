@@ -18,6 +18,7 @@ from segment_anything.utils.amg import build_all_layer_point_grids, generate_cro
 from torch import Tensor
 from torchvision.ops.boxes import batched_nms, box_area
 
+from regionflow.base.arrays import check_rgb
 from regionflow.formats import rle
 from regionflow.formats.rle import Rle
 from regionflow.sam.cleanup import remove_small_parts, suppress_duplicates
@@ -85,8 +86,7 @@ def generate(
     Raises:
         ValueError: the image is not uint8 [H, W, 3] with pixels in it.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ValueError(f"mask generation needs an RGB uint8 image [H, W, 3], got {image.dtype} {list(image.shape)}")
+    check_rgb(image, "sam segmenter")
     with torch.inference_mode():
         found = _all_crops(sam, image, options, points_per_batch)
     if options.min_mask_region_area > 0 and found.rles:

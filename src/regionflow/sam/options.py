@@ -1,13 +1,46 @@
 """Options of automatic mask generation: segment-anything's, under its names and with its defaults, and a few extras."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from regionflow.base.options import Options
+from regionflow.base.options import Fraction, Kind, Options
+from regionflow.weights.published import EMBEDDED
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Point = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
+
+
+class SamWeights(Kind):
+    """Which SAM: what the masks and the features of a SAM have in common."""
+
+    model: Literal[
+        "vit_h", "vit_l", "vit_b", "mobile_sam", "hq_vit_h", "hq_vit_l", "hq_vit_b", "hq_vit_tiny", "sam_tiny", "auto"
+    ] = "auto"
+    """Which model the checkpoint is; auto takes whatever SAM the file holds."""
+    checkpoint: Annotated[str, Field(min_length=1)] | None = None
+    """Weight file (.pth, .pt or .safetensors). Only sam_tiny needs none: its weights come with regionflow."""
+
+    def weights(self) -> Path | None:
+        """The checkpoint, or the weights of sam_tiny."""
+        if self.checkpoint is not None:
+            return Path(self.checkpoint)
+        return EMBEDDED if self.model == "sam_tiny" else None
+
+    def needed_weights(self) -> Path:
+        """The same, for who cannot do without.
+
+        Raises ValueError if the options name none.
+        """
+        path = self.weights()
+        if path is None:
+            raise ValueError("checkpoint is missing: give the path of a weight file")
+        return path
+
+    @model_validator(mode="after")
+    def _weights_from_somewhere(self) -> Self:
+        self.needed_weights()
+        return self
 
 
 class AmgOptions(Options):

@@ -19,8 +19,8 @@ from PIL import Image
 
 from regionflow.base.errors import UserError
 from regionflow.formats import rle
-from regionflow.formats.regions import RegionFile, masks
-from regionflow.labels.paint import label_map
+from regionflow.formats.regions import RegionFile, masks_of
+from regionflow.formats.rle import to_label_map
 
 POINT, REGION = ("image", "x", "y", "class"), ("region_id", "class")
 SEPARATOR = "_region_"
@@ -141,7 +141,7 @@ def resolve(
         if file.image.error is not None:
             notes.append(f"{image} could not be read: its examples are left out")
             continue
-        owners = label_map(masks(file), range(1, len(file.annotations) + 1), *file.size).astype(np.int64) - 1
+        owners = to_label_map(masks_of(file), range(1, len(file.annotations) + 1), *file.size).astype(np.int64) - 1
         for example in (e for e in examples if e.image == image):
             try:
                 labelled.setdefault((image, _number(example, file, owners)), []).append(example)
@@ -195,7 +195,7 @@ def from_label_maps(
         except ValueError as error:
             problems.append(f"{path}: {error}")
             continue
-        for number, mask in enumerate(masks(file)):
+        for number, mask in enumerate(masks_of(file)):
             value = _pure(labels[rle.decode(mask)], purity)
             if value:
                 labelled.append(LabelledRegion(image, number, classes[value - 1]))

@@ -18,8 +18,8 @@ from regionflow.formats import rle
 from regionflow.formats.features import FeatureMap
 from regionflow.formats.geometry import Geometry
 from regionflow.formats.regions import Annotation
+from regionflow.formats.rle import to_label_map
 from regionflow.formats.semantics import NONE, TOP, DecidedBy, RegionClass
-from regionflow.labels.paint import label_map
 from regionflow.pooled.pool import pool
 from regionflow.semantics.tables import ClassTable
 
@@ -230,7 +230,7 @@ def _majority(labels: NDArray[np.uint16], mask: rle.Rle) -> int:
 
 def _owners(masks: Sequence[rle.Rle], height: int, width: int) -> NDArray[np.uint16]:
     """Which region + 1 each pixel belongs to: the smallest that holds it; 0 for none."""
-    return label_map(masks, range(1, len(masks) + 1), height, width)
+    return to_label_map(masks, range(1, len(masks) + 1), height, width)
 
 
 def _shares(labels: NDArray[np.uint16], by_dense: NDArray[np.bool_]) -> dict[str, float]:

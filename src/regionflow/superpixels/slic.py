@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import slic
 
-from regionflow.config.types import SlicOptions
 from regionflow.formats import rle
 from regionflow.formats.regions import SLIC, Annotation, annotation
+from regionflow.superpixels.options import SlicOptions
 
 
-def label_map(image: NDArray[np.uint8], options: SlicOptions) -> NDArray[np.int64]:
+def slic_labels(image: NDArray[np.uint8], options: SlicOptions) -> NDArray[np.int64]:
     """Superpixel labels 0 ... K-1 [H, W] of an RGB image [H, W, 3], every argument of skimage's slic passed on."""
     height, width = image.shape[:2]
     return slic(
@@ -30,6 +30,6 @@ def label_map(image: NDArray[np.uint8], options: SlicOptions) -> NDArray[np.int6
     )
 
 
-def annotations(labels: NDArray[np.integer]) -> list[Annotation]:
+def superpixel_annotations(labels: NDArray[np.integer]) -> list[Annotation]:
     """One record per superpixel, in ascending order of label, with the label kept."""
     return [annotation(mask, SLIC, label=label) for label, mask in rle.from_label_map(labels).items()]

@@ -1,38 +1,13 @@
-"""Weight files: which one a variant names, where it can be had, and its sha256."""
+"""Weight files: where one can be had, and its sha256."""
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from regionflow.base.files import sha256_of
-from regionflow.base.options import Options
+from regionflow.base.options import Kind
 from regionflow.base.remember import remembered
-from regionflow.weights.published import CHECKPOINTS, Checkpoint
-
-PUBLISHED = {checkpoint.file_name: checkpoint for checkpoint in CHECKPOINTS.values()}
-"""Published checkpoints by file name."""
-
-EMBEDDED = Path(__file__).parents[1] / "sam" / "sam_tiny.safetensors"
-"""The weights of sam_tiny."""
-
-
-def weights_path(options: Options) -> Path | None:
-    """The local weight file that a segmenter or extractor names, or the embedded one; None where it needs none."""
-    name = getattr(options, "checkpoint", None)
-    if name is None:
-        return EMBEDDED if getattr(options, "model", None) == "sam_tiny" else None
-    return Path(name)
-
-
-def needed_weights(options: Options) -> Path:
-    """The weight file of a segmenter or extractor that cannot do without.
-
-    Raises:
-        ValueError: the options name none.
-    """
-    path = weights_path(options)
-    if path is None:
-        raise ValueError("checkpoint is missing: give the path of a weight file")
-    return path
+from regionflow.weights.published import PUBLISHED, Checkpoint
 
 
 def downloadable(path: Path) -> Checkpoint | None:
@@ -44,9 +19,21 @@ def downloadable(path: Path) -> Checkpoint | None:
     return checkpoint if checkpoint is not None and checkpoint.sha256 is not None else None
 
 
-def identity(options: Options) -> str | None:
-    """sha256 of the weight file of a segmenter or extractor, or what it will be once downloaded; None without one."""
-    path = weights_path(options)
+def missing_weights(options: Kind) -> Iterator[str]:
+    """Why a kind's weight file cannot be had, as "key: reason"; nothing if it is there or will be downloaded."""
+    path = options.weights()
+    if path is None or path.is_file() or downloadable(path):
+        return
+    if path.name in PUBLISHED:
+        advice = f"get it first with `snakemake --cores 1 weights/{path.name}`, since its sha256 is not known"
+        yield f"checkpoint: {path} is not there; {advice} beforehand"
+    else:
+        yield f"checkpoint: {path} is not there; put the file there or change the key"
+
+
+def identity(options: Kind) -> str | None:
+    """sha256 of the weight file of a kind, or what it will be once downloaded; None without one."""
+    path = options.weights()
     if path is None:
         return None
     if path.is_file():

@@ -5,6 +5,7 @@ hashes here are those that several independent projects publish for the same add
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ CHECKPOINTS = {
         ),
     )
 }
+
+
+PUBLISHED = {checkpoint.file_name: checkpoint for checkpoint in CHECKPOINTS.values()}
+"""The same by file name."""
+
+EMBEDDED = Path(__file__).parents[1] / "sam" / "sam_tiny.safetensors"
+"""The weights of sam_tiny, which come with regionflow."""
 
 
 def find(model: str) -> Checkpoint:

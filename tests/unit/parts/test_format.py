@@ -34,7 +34,7 @@ def test_part_masks_are_read_as_written_and_are_a_mask_file_too(tmp_path: Path) 
     assert (again.size, again.grid, again.source, again.error) == (8, 2, "sam", None)
     np.testing.assert_array_equal(again.index, parts.index)
     np.testing.assert_allclose(again.predicted_iou, parts.predicted_iou, atol=1e-6)
-    file = regions.read(path)
+    file = regions.read_regions(path)
     assert [a["area"] for a in file.annotations] == [32, 64]
     assert file.annotations[0]["predicted_iou"] == pytest.approx(parts.predicted_iou[parts.index == 0].max(), abs=1e-6)
 
@@ -59,7 +59,7 @@ def test_damaged_part_masks_name_the_file(tmp_path: Path, change: dict) -> None:
 
 def test_a_plain_mask_file_is_not_a_file_of_part_masks(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    regions.write(path, regions.ImageInfo("a", "a.jpg", 8, 8), [], MADE_BY)
+    regions.write_regions(path, regions.ImageInfo("a", "a.jpg", 8, 8), [], MADE_BY)
     with pytest.raises(UserError, match="part masks"):
         parts_format.read_masks(path)
 

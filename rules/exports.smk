@@ -1,0 +1,87 @@
+"""The labelled regions in forms that other tools open: `snakemake export`."""
+
+
+localrules:
+    export,
+
+
+rule export:
+    """Every form for every variant under targets."""
+    input:
+        exported,
+
+
+rule coco:
+    """COCO instances of the set, clusters as categories."""
+    input:
+        every_image(rules.labels.output.table),
+        table=rules.images.output.table,
+        centroids=centres,
+    output:
+        coco="results/coco/{extractor}/{regions}.json",
+    log:
+        "logs/coco/{extractor}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **stage(
+            "coco",
+            regions=rules.regions.output.regions,
+            labels=rules.labels.output.table,
+        ),
+    shell:
+        RUN
+
+
+rule region_table:
+    """One row per region of the set."""
+    input:
+        every_image(rules.labels.output.table),
+        table=rules.images.output.table,
+    output:
+        table="results/region_tables/{extractor}/{regions}.csv",
+    log:
+        "logs/region_table/{extractor}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **stage(
+            "region_table",
+            regions=rules.regions.output.regions,
+            labels=rules.labels.output.table,
+        ),
+    shell:
+        RUN
+
+
+rule colour_map:
+    """The label map of one image with a palette: colours to look at, values to train on."""
+    input:
+        labels=rules.labels.output.map,
+        centroids=centres,
+    output:
+        map="results/colour_maps/{extractor}/{regions}/{image}.png",
+    log:
+        "logs/colour_map/{extractor}/{regions}/{image}.log",
+    conda:
+        ENV
+    params:
+        **stage("colour_map"),
+    shell:
+        RUN
+
+
+rule classes:
+    """Value, name and colour of every cluster."""
+    input:
+        centroids=centres,
+    output:
+        classes="results/colour_maps/{extractor}/{regions}/classes.csv",
+    log:
+        "logs/classes/{extractor}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **stage("classes"),
+    shell:
+        RUN

@@ -1,0 +1,61 @@
+"""How a rule becomes a job: what Snakemake records of it, the command that runs it, and the slots of this run."""
+
+from regionflow.base.options import canonical_json
+from regionflow.run.job import Job
+from regionflow.run.stages import STAGES, runtime, stage_options
+
+
+include: "slots.smk"
+
+
+plan_slots(workflow, warm=CONFIG.runtime.warm)
+
+ENV = "../envs/regionflow.yaml"
+RUN = "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
+
+
+def stage(name, **paths):
+    """All params of a stage's rule. `paths` are inputs that stand for many files, with {image} in them.
+
+    Snakemake records and compares `options` alone: a param whose function takes input, output, threads or resources is
+    not recorded.
+    """
+    return {"client": client(name), "options": options(name), "job": job(name, paths)}
+
+
+def options(name):
+    """The canonical JSON of all that changes this stage's output."""
+    return lambda wildcards: canonical_json(stage_options(CONFIG, name, wildcards))
+
+
+def job(name, paths):
+    """The job as the client takes it. Not recorded."""
+
+    def describe(wildcards, input, output, threads):
+        return Job.to_json(
+            name,
+            inputs={**dict(input.items()), **_filled(paths, wildcards)},
+            outputs=dict(output.items()),
+            options=stage_options(CONFIG, name, wildcards),
+            names=dict(wildcards.items()),
+            runtime=runtime(CONFIG),
+            threads=threads,
+        )
+
+    return describe
+
+
+def _filled(paths, wildcards):
+    """The patterns of a job over many images; None is left out."""
+    patterns = {name: path(wildcards) if callable(path) else path for name, path in paths.items()}
+    return {name: for_image(path, wildcards) for name, path in patterns.items() if path is not None}
+
+
+def cards(name):
+    """resources: one card for a stage whose variant has use for it."""
+    return lambda wildcards: int(STAGES[name].uses_card(CONFIG, wildcards))
+
+
+def client(name):
+    """The command that runs a job in a slot: one with a card for a stage that wants it. Not recorded."""
+    return lambda wildcards, resources: client_command("gpu" if STAGES[name].uses_card(CONFIG, wildcards) else "cpu")

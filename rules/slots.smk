@@ -1,0 +1,47 @@
+"""Where jobs run: the slots of this run and the command that passes a job to one (docs/warm_workers.md)."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.logging import logger
+
+from regionflow.run import slots as run_slots
+
+SCRIPTS = Path(str(workflow.current_basedir)).resolve().parent / "workflow" / "scripts"
+
+
+def gpu_limit(workflow):
+    """The user's `--resources gpu=N`, or None. Internal to Snakemake, like `limit_gpu`: tested, and pinned below 10."""
+    limit = workflow.global_resources.get("gpu")
+    return None if limit is None or limit.value is None else int(limit.value)
+
+
+def limit_gpu(workflow, number):
+    """The same as `--resources gpu=NUMBER` on the command line."""
+    workflow.register_resource("gpu", number)
+
+
+def plan_slots(workflow, warm=True, scripts=SCRIPTS):
+    """Plan the slots of this run and tell its jobs through the environment; a nested run keeps those of the outer one."""
+    if workflow.subprocess_exec and "REGIONFLOW_RUN" in os.environ:
+        return
+    obstacle = run_slots.why_not_warm() if warm else None
+    limit = gpu_limit(workflow)
+    planned = run_slots.plan(workflow.resource_settings.cores or 1, limit, warm and obstacle is None)
+    if limit is None and planned.gpu:
+        limit_gpu(workflow, planned.gpu)
+    if limit == 0:  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start
+        limit_gpu(workflow, planned.cpu)
+    os.environ.update(planned.environment(), REGIONFLOW_SCRIPTS=str(scripts))
+    on_cluster = workflow.resource_settings.nodes is not None and not workflow.remote_exec
+    if not on_cluster:
+        logger.info(f"regionflow: {planned.describe()}")
+        if obstacle:
+            logger.warning(f"regionflow: no warm workers, since {obstacle}; every job starts cold.")
+
+
+def client_command(pool):
+    """The command that runs the job on its standard input in a slot of the "gpu" or "cpu" pool."""
+    return shlex.join([sys.executable, "-I", "-S", str(SCRIPTS / "client.py"), pool])

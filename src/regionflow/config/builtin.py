@@ -1,0 +1,41 @@
+"""Variants that are there without being written down."""
+
+from typing import Any
+
+from regionflow.features.presets import PRESETS
+from regionflow.weights.published import CHECKPOINTS
+
+_SAM = {
+    model if model == "mobile_sam" else f"sam_{model}": {"model": model, "checkpoint": f"weights/{published.file_name}"}
+    for model, published in CHECKPOINTS.items()
+}
+# Chosen on validation scenes: benchmarks/sam_tiny.py --validation; see docs/sam_tiny.md.
+_SAM_TINY_THRESHOLDS = {
+    "points_per_side": 32,
+    "skip_covered_iou": 0.6,
+    "only_connected": True,
+    "pred_iou_thresh": 0.5,
+    "stability_score_thresh": 0.6,
+    "box_nms_thresh": 0.95,
+    "crop_n_layers": 1,
+    "crop_nms_thresh": 0.95,
+    "crop_overlap_ratio": 0.1,
+    "mask_nms_thresh": 0.9,
+    "min_mask_region_area": 30,
+}
+
+BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
+    "segmenters": {
+        "graph": {"type": "graph"},
+        **{name: {"type": "sam", **sam} for name, sam in _SAM.items()},
+        "sam_tiny": {"type": "sam", "model": "sam_tiny", **_SAM_TINY_THRESHOLDS},
+    },
+    "superpixels": {"slic": {}},
+    "regions": {"default": {}, "sam_slic": {"segmenter": "sam_vit_h"}},
+    "extractors": {
+        **{name: {**o.model_dump(exclude_defaults=True), "type": o.type} for name, o in PRESETS.items()},
+        **{name: {"type": "sam_encoder", **sam} for name, sam in _SAM.items()},
+        "sam_tiny": {"type": "sam_encoder", "model": "sam_tiny"},
+    },
+}
+"""By group and name."""

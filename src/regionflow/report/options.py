@@ -1,0 +1,24 @@
+"""Options of the pictures for people."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from regionflow.base.options import Options
+
+
+class ReportOptions(Options):
+    """Pictures for people."""
+
+    max_side: PositiveInt = 800
+    """Longer side of one panel of an overlay, in pixels; larger photos are shrunk."""
+    contact_sheet_images: PositiveInt = 24
+    """Images on the contact sheet, spread evenly over the set."""
+    page_images: PositiveInt = 96
+    """Images shown in full on the report page, spread evenly over the set; it lists the others."""
+    page_side: Annotated[int, Field(ge=64, le=2048)] = 640
+    """Longer side of an image on the report page, in pixels."""
+    page_crops: Annotated[int, Field(ge=1, le=100)] = 12
+    """Region crops per cluster on the report page."""
+    page_regions: PositiveInt = 2000
+    """Regions on the 2-D map of the report page, a seeded sample."""

@@ -1,0 +1,182 @@
+"""Clusters: sklearn's numbers, a fixed order, bounded reads, clear messages."""
+
+import csv
+
+import h5py
+import numpy as np
+import pytest
+from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
+from sklearn.metrics import silhouette_score
+
+from regionflow.formats.clusters import read_centres, read_clusters, write_clusters, write_comparison
+from regionflow.formats.images import ImageRow
+from regionflow.formats.pooled import SetColumn
+from regionflow.labels import kmeans as clusters
+from regionflow.labels.kmeans import TooFewRegions, fit, predict
+from regionflow.labels.options import ClustersOptions
+from regionflow.labels.splits import fit_images
+
+
+def blobs(n=400, k=5, channels=6, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(0, 10, (k, channels))
+    truth = rng.integers(0, k, n)
+    return (centres[truth] + rng.normal(0, 0.3, (n, channels))).astype(np.float32), truth
+
+
+def test_separate_blobs_are_found_and_counted():
+    features, truth = blobs()
+    fitted = fit(features, ClustersOptions(k=5))
+    cluster, distance = predict(features, fitted.centres)
+    assert len({(c, t) for c, t in zip(cluster, truth, strict=True)}) == 5
+    assert fitted.sizes.tolist() == np.bincount(cluster, minlength=5).tolist()
+    assert fitted.inertia == pytest.approx(np.mean(distance**2))
+    assert fitted.silhouette == pytest.approx(silhouette_score(features, cluster))
+
+
+def test_one_pass_is_sklearns_partial_fit_in_the_same_order():
+    features, _ = blobs(n=300)
+    options = ClustersOptions(k=5, max_epochs=1, batch_size=64, seed=3)
+    start, _ = kmeans_plusplus(features, 5, random_state=3)
+    reference = MiniBatchKMeans(5, init=start, n_init=1, batch_size=64, random_state=3)
+    order = np.arange(300)
+    rng = np.random.default_rng([3, 1])
+    rng.shuffle(np.arange(1))
+    rng.shuffle(order)
+    for first in range(0, 300, 64):
+        reference.partial_fit(features[order[first : first + 64]])
+    assert (fit(features, options).centres == reference.cluster_centers_).all()
+
+
+def test_reading_in_blocks_from_a_file_gives_the_same_centres(tmp_path, monkeypatch):
+    features, _ = blobs(n=500)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["features"] = features
+    stored = SetColumn(tmp_path / "x.h5")
+    monkeypatch.setattr(clusters, "BLOCK_ROWS", 96)
+    options = ClustersOptions(k=5, batch_size=50)
+    in_memory = fit(features, options)
+    from_file = fit(stored, options)
+    assert (in_memory.centres == from_file.centres).all()
+    assert sorted(in_memory.sizes.tolist()) == sorted(fit(features, options).sizes.tolist())
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_fewer_regions_than_clusters_is_said_with_both_numbers(rows):
+    with pytest.raises(TooFewRegions, match=rf"^{rows} usable regions .*clusters\.k = 5"):
+        fit(blobs()[0][:rows], ClustersOptions(k=5))
+
+
+def test_rows_that_are_not_finite_are_left_out_and_have_no_cluster():
+    features, _ = blobs()
+    features[7] = np.nan
+    features[9, 2] = np.inf
+    fitted = fit(features, ClustersOptions(k=5))
+    assert (fitted.regions, fitted.unusable) == (398, 2)
+    cluster, _ = predict(features, fitted.centres)
+    assert cluster[[7, 9]].tolist() == [-1, -1]
+    assert (np.delete(cluster, [7, 9]) >= 0).all()
+
+
+def test_exactly_as_many_regions_as_clusters_works_even_with_a_small_sample():
+    features, _ = blobs(n=8)
+    fitted = fit(features, ClustersOptions(k=8, init_regions=1))
+    assert len(fitted.centres) == 8
+
+
+def test_a_stored_fit_comes_back_with_its_provenance(tmp_path):
+    fitted = fit(blobs()[0], ClustersOptions(k=5))
+    write_clusters(tmp_path / "c.h5", fitted, {"stage": "clusters"})
+    assert (read_centres(tmp_path / "c.h5") == fitted.centres).all()
+    again = read_clusters(tmp_path / "c.h5")
+    assert (again.inertia, again.silhouette, again.epochs) == (fitted.inertia, fitted.silhouette, fitted.epochs)
+    with h5py.File(tmp_path / "c.h5") as file:
+        assert file.attrs["provenance"] == '{"stage":"clusters"}'
+
+
+@pytest.mark.parametrize("text", [b"no HDF5 at all", None])
+def test_a_model_that_is_none_is_named(tmp_path, text):
+    path = tmp_path / "model.h5"
+    if text:
+        path.write_bytes(text)
+    else:
+        h5py.File(path, "w").close()
+    with pytest.raises(ValueError, match=r"model\.h5: not a file of fitted clusters"):
+        read_centres(path)
+
+
+def test_centres_of_another_extractor_are_refused():
+    with pytest.raises(ValueError, match="6 channels, the cluster centres 4"):
+        predict(blobs()[0], np.zeros((3, 4), np.float32))
+
+
+def test_only_chosen_rows_are_fitted_and_counted():
+    features, truth = blobs()
+    features[truth == 0] += 500
+    chosen = truth != 0
+    features[np.flatnonzero(chosen)[:3]] = np.nan
+    features[np.flatnonzero(~chosen)[:3]] = np.nan
+    fitted = fit(features, ClustersOptions(k=4), chosen)
+    alone = fit(features[chosen], ClustersOptions(k=4))
+    assert (fitted.centres == alone.centres).all()
+    assert (fitted.regions, fitted.unusable) == (chosen.sum() - 3, 3)
+
+
+def test_as_published_is_sklearns_plain_loop_over_the_stored_order():
+    features, _ = blobs(n=300)
+    reference = MiniBatchKMeans(5, batch_size=64, random_state=0, n_init="auto")
+    for first in range(0, 300, 64):
+        reference.partial_fit(features[first : first + 64])
+    fitted = fit(features, ClustersOptions(k=5, batch_size=64, as_published=True))
+    assert (fitted.centres == reference.cluster_centers_).all()
+    assert fitted.epochs == 1
+
+
+def test_reassigned_centres_are_counted():
+    rng = np.random.default_rng(0)
+    # One far row takes a centre that hardly any later row is nearest to.
+    features = np.concatenate([rng.normal(0, 1, (4000, 3)), np.full((1, 3), 1000.0)]).astype(np.float32)
+    busy = fit(features, ClustersOptions(k=5, batch_size=500, max_epochs=10, tolerance=0))
+    even = fit(blobs()[0], ClustersOptions(k=5, batch_size=100))
+    assert busy.reassignments > 0
+    assert even.reassignments == 0
+
+
+def test_rows_that_are_all_equal_give_empty_clusters_and_no_silhouette():
+    fitted = fit(np.ones((50, 3), np.float32), ClustersOptions(k=4))
+    assert sorted(fitted.sizes.tolist()) == [0, 0, 0, 50]
+    assert np.isnan(fitted.silhouette)
+
+
+def test_the_comparison_has_one_line_per_k_in_their_order(tmp_path):
+    features, _ = blobs()
+    fits = [fit(features, ClustersOptions(k=[k, 9])) for k in (5, 3)]
+    write_comparison(tmp_path / "comparison.tsv", fits)
+    with (tmp_path / "comparison.tsv").open() as file:
+        small, large = csv.DictReader(file, delimiter="\t")
+    assert (small["k"], large["k"]) == ("3", "5")
+    assert float(small["inertia"]) > float(large["inertia"]) == pytest.approx(fits[0].inertia, rel=1e-5)
+    assert float(large["silhouette"]) == pytest.approx(fits[0].silhouette, abs=1e-4)
+    assert (large["empty"], large["largest"]) == ("0", str(fits[0].sizes.max()))
+
+
+def rows(**splits):
+    return [ImageRow(i, i, split, 1, 1, "", "ok") for split, ids in splits.items() for i in ids]
+
+
+@pytest.mark.parametrize(
+    ("table", "splits", "expected"),
+    [
+        (rows(train="ab", val="c"), None, "ab"),
+        (rows(train="ab", val="c"), ["val", "train"], "abc"),
+        (rows(left="ab", val="c"), None, "abc"),
+        ([ImageRow("a", "a", "", 1, 1, "", "ok")], None, "a"),
+    ],
+)
+def test_images_of_the_fit(table, splits, expected):
+    assert fit_images(table, splits) == set(expected)
+
+
+def test_a_split_that_no_image_has_is_named():
+    with pytest.raises(ValueError, match=r"no image has the split tran \(the set has: train, val\)"):
+        fit_images(rows(train="ab", val="c"), ["tran"])

@@ -1,0 +1,266 @@
+"""The generator's own promises; that its masks are segment-anything's is in tests/reference/test_amg.py."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from segment_anything.utils.amg import build_point_grid
+from torch import nn
+
+from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
+from regionflow.formats import rle
+from regionflow.sam import decoder, generator, prompting
+from regionflow.sam.build import build_sam
+from regionflow.sam.cleanup import drop_islands
+from regionflow.sam.encoder import EncodedImage
+from regionflow.sam.generator import (
+    WAVE,
+    Candidates,
+    Crop,
+    _coarse_first,
+    _surely_covered,
+    generate,
+    generate_many,
+)
+from regionflow.sam.options import AmgOptions
+
+IMAGE = skimage.data.astronaut()[:200, :260]
+
+
+@pytest.fixture(scope="module")
+def sam(tmp_path_factory: pytest.TempPathFactory) -> nn.Module:
+    return build_sam("auto", save_small_sam(tmp_path_factory.mktemp("weights") / "small.pth", seed=3))
+
+
+def low(**options: object) -> AmgOptions:
+    return AmgOptions(**LOW_THRESHOLDS | options)
+
+
+def test_batch_size_does_not_change_the_masks(sam: nn.Module) -> None:
+    expected = generate(sam, IMAGE, low())
+    for batch in (1, 5, 144):
+        found = generate(sam, IMAGE, low(), points_per_batch=batch)
+        assert [a["point_coords"] for a in found] == [a["point_coords"] for a in expected]
+        for a, b in zip(found, expected, strict=True):
+            assert a["predicted_iou"] == pytest.approx(b["predicted_iou"], abs=1e-5)
+            assert (rle.decode(a["segmentation"]) != rle.decode(b["segmentation"])).sum() <= 5
+
+
+def test_twice_the_same(sam: nn.Module) -> None:
+    assert generate(sam, IMAGE, low()) == generate(sam, IMAGE, low())
+
+
+def test_full_resolution_only_for_masks_above_predicted_iou(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    upscaled = []
+    original = decoder.Prompts.mask_logits
+
+    def spy(self: decoder.Prompts, prompts: torch.Tensor) -> torch.Tensor:
+        upscaled.append(len(prompts))
+        return original(self, prompts)
+
+    monkeypatch.setattr(decoder.Prompts, "mask_logits", spy)
+    generate(sam, IMAGE, low(pred_iou_thresh=0.95))
+    assert 0 < sum(upscaled) < 0.5 * 12 * 12
+    upscaled.clear()
+    assert generate(sam, IMAGE, low(pred_iou_thresh=10.0)) == []
+    assert upscaled == []
+
+
+def test_out_of_memory_halves_the_batch(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    original = decoder.ImageDecoder.decode
+
+    def little_memory(self: decoder.ImageDecoder, points: torch.Tensor, labels: None) -> decoder.Prompts:
+        tried.append(len(points))
+        if len(points) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(self, points, labels)
+
+    expected = generate(sam, IMAGE, low(), points_per_batch=16)
+    monkeypatch.setattr(decoder.ImageDecoder, "decode", little_memory)
+    assert generate(sam, IMAGE, low(), points_per_batch=64) == expected
+    assert tried[:3] == [64, 32, 16]
+
+
+def test_many_images_in_order(sam: nn.Module) -> None:
+    images = [IMAGE, IMAGE[::-1], IMAGE[:, ::-1], IMAGE[:60, :60]]
+    options = low(points_per_side=4)
+    found = list(generate_many(sam, (np.ascontiguousarray(i) for i in images), options))
+    assert found == [generate(sam, np.ascontiguousarray(i), options) for i in images]
+
+
+def test_strip_with_crops_where_segment_anything_fails(sam: nn.Module) -> None:
+    """Crops of a one-pixel-high image are empty; a very long strip rounds to no pixel at the model's size."""
+    generate(sam, IMAGE[:1, :], low(crop_n_layers=2, points_per_side=4))
+    found = generate(sam, np.tile(IMAGE[:1, :, :], (1, 6, 1)), low(points_per_side=4, stability_score_thresh=0.0))
+    assert all(a["segmentation"]["size"] == [1, 1560] for a in found)
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (0, 10, 3)])
+def test_wrong_images(sam: nn.Module, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="sam segmenter: needs an RGB image"):
+        generate(sam, np.zeros(shape, np.uint8), low())
+    with pytest.raises(ValueError, match="float64"):
+        generate(sam, np.zeros((10, 10, 3)), low())
+
+
+def test_extra_suppression_only_removes(sam: nn.Module) -> None:
+    plain = generate(sam, IMAGE, low())
+    fewer = generate(sam, IMAGE, low(mask_nms_thresh=0.5))
+    assert len(fewer) < len(plain)
+    assert all(a in plain for a in fewer)
+
+
+def test_only_what_is_connected_to_the_point_stays(sam: nn.Module) -> None:
+    loose = low(box_nms_thresh=1.0, stability_score_thresh=0.0)
+    plain = generate(sam, IMAGE, loose)
+    connected = generate(sam, IMAGE, loose.model_copy(update={"only_connected": True}))
+    key = [(tuple(a["point_coords"][0]), a["predicted_iou"]) for a in plain]
+    assert key == [(tuple(a["point_coords"][0]), a["predicted_iou"]) for a in connected]
+    scale, parts = max(IMAGE.shape[:2]) / 256, []
+    for a, b in zip(plain, connected, strict=True):
+        whole, part = rle.decode(a["segmentation"]), rle.decode(b["segmentation"])
+        x, y = a["point_coords"][0]
+        if whole[int(y), int(x)] and part.any():
+            _, labels = cv2.connectedComponents(whole.astype(np.uint8), connectivity=8)
+            at_point = labels == labels[int(y), int(x)]
+            assert (part & ~at_point).sum() <= 0.05 * part.sum() + scale**2
+            parts.append(at_point.sum() < whole.sum() and part.sum() < whole.sum())
+    assert sum(parts) >= 10
+
+
+def test_points_on_the_edge_of_the_image(sam: nn.Module) -> None:
+    corners = [[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]]
+    options = low(points_per_side=None, point_grids=corners, pred_iou_thresh=0.0, only_connected=True)
+    for image in (IMAGE, np.ascontiguousarray(IMAGE[:, :120])):
+        generate(sam, image, options)
+        generate(sam, image, options.model_copy(update={"skip_covered_iou": 0.0}))
+
+
+def test_an_island_goes_and_the_rest_keeps_its_edge() -> None:
+    logits = torch.full((1, 8, 12), -2.0)
+    logits[0, 2:5, 2:5] = 3.0
+    logits[0, 2:5, 8:10] = 3.0
+    kept = drop_islands(logits, np.array([[3, 3]]), 0.0)
+    assert torch.equal(kept[:, 1:6, 1:6], logits[:, 1:6, 1:6])
+    assert (kept[:, :, 6:] == -32).all()
+    assert (drop_islands(logits, np.array([[0, 0]]), 0.0) <= 0).all()
+
+
+def test_points_are_skipped_only_inside_masks_found_before(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompted = []
+    original = decoder.ImageDecoder.decode
+
+    def spy(self: decoder.ImageDecoder, points: torch.Tensor, labels: None) -> decoder.Prompts:
+        prompted.extend(map(tuple, points.tolist()))
+        return original(self, points, labels)
+
+    monkeypatch.setattr(decoder.ImageDecoder, "decode", spy)
+    every = {"points_per_side": 20, "box_nms_thresh": 1.0}
+    generate(sam, IMAGE, low(**every))
+    order = list(prompted)
+    prompted.clear()
+    found = generate(sam, IMAGE, low(**every, skip_covered_iou=0.0), points_per_batch=7)
+    assert set(prompted) < set(order)
+    covered = rle.union([a["segmentation"] for a in found], *IMAGE.shape[:2])
+    grid = [((i + 0.5) / 20, (j + 0.5) / 20) for j in range(20) for i in range(20)]
+    skipped = [place for place, point in zip(grid, order, strict=True) if point not in set(prompted)]
+    assert skipped
+    assert all(covered[int(y * IMAGE.shape[0]), int(x * IMAGE.shape[1])] for x, y in skipped)
+    first = list(prompted)
+    prompted.clear()
+    generate(sam, IMAGE, low(**every, skip_covered_iou=0.0), points_per_batch=64)
+    assert prompted == first
+
+
+def test_no_point_is_skipped_for_masks_that_are_not_good_enough(sam: nn.Module) -> None:
+    plain = generate(sam, IMAGE, low())
+    found = generate(sam, IMAGE, low(skip_covered_iou=10.0))
+    assert {tuple(a["point_coords"][0]) for a in found} == {tuple(a["point_coords"][0]) for a in plain}
+
+
+def test_what_a_smaller_crop_is_not_asked_for() -> None:
+    size = (20, 30)
+
+    def candidate(rows: slice, columns: slice, iou: float, point: tuple[float, float]) -> Candidates:
+        mask = np.zeros(size, bool)
+        mask[rows, columns] = True
+        box = np.array([[0, 0, 30, 20]])
+        scores = np.array([iou], np.float32)
+        return Candidates([rle.encode(mask)], box, scores, scores, np.array([point]), box)
+
+    found = [
+        candidate(slice(0, 20), slice(0, 30), 0.9, (5, 5)),  # larger than another of the same point
+        candidate(slice(0, 10), slice(0, 15), 0.81, (5, 5)),
+        candidate(slice(10, 20), slice(15, 30), 0.79, (20, 15)),  # not sure enough
+    ]
+    covered = _surely_covered(Candidates.join(found), size, 0.6)
+    assert covered[:10, :15].all()
+    assert covered.sum() == 150
+    assert not _surely_covered(Candidates.none(), size, 0.6).any()
+
+
+def test_crops_skip_exactly_the_points_in_what_crops_before_surely_know(
+    sam: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = np.zeros(IMAGE.shape[:2], bool)
+    known[20:110, 30:170] = True  # reaches into all four crops, and differently far
+    original = generator._one_crop
+
+    def prompted(skip: float | None) -> list[set[tuple[float, ...]]]:
+        """For each crop the places in the image that it is asked for."""
+        asked = []
+
+        def spy(sam: nn.Module, pixels: np.ndarray, crop: Crop, grid: np.ndarray, run: tuple) -> Candidates:
+            asked.append({tuple(place) for place in crop.points(grid) + crop.box[:2]})
+            return original(sam, pixels, crop, grid, run)
+
+        monkeypatch.setattr(generator, "_one_crop", spy)
+        generate(sam, IMAGE, low(points_per_side=8, crop_n_layers=1, skip_covered_iou=skip))
+        return asked
+
+    monkeypatch.setattr(generator, "_surely_covered", lambda found, size, skip: known)
+    whole, *crops = prompted(None)
+    assert [len(places) for places in (whole, *crops)] == [64] * 5
+    left = [{(x, y) for x, y in places if not known[int(y), int(x)]} for places in crops]
+    assert all(0 < len(places) < 64 for places in left)
+    assert prompted(0.6) == [whole, *left]  # nothing came before the whole image
+
+
+def test_crops_that_have_no_points_left_are_not_encoded(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+    original = prompting.encode_image
+
+    def spy(sam: nn.Module, pixels: np.ndarray, bf16: bool) -> EncodedImage:
+        encoded.append(pixels.shape)
+        return original(sam, pixels, bf16)
+
+    monkeypatch.setattr(prompting, "encode_image", spy)
+    generate(sam, IMAGE, low(points_per_side=None, point_grids=[[[0.5, 0.5]], []], crop_n_layers=1))
+    assert encoded == [IMAGE.shape]
+
+
+def test_weights_file_is_deterministic(tmp_path: Path) -> None:
+    first, second = (save_small_sam(tmp_path / name, seed=5) for name in ("a.pth", "b.pth"))
+    a, b = torch.load(first, weights_only=True), torch.load(second, weights_only=True)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_points_go_from_coarse_to_fine_and_a_wave_is_spread_out() -> None:
+    grid = build_point_grid(32)
+    order = _coarse_first(grid)
+    assert sorted(order) == list(range(1024))
+    places = (grid * 32 - 0.5).round().astype(int)[order]
+    assert (places[:64] % 4 == 1).all()
+    assert (places[:256] % 2 == 1).all()
+    for wave in np.split(places, 1024 // WAVE):
+        between = np.abs(wave[:, None] - wave).max(2) + 32 * np.eye(WAVE, dtype=int)
+        assert between.min() == 8
+
+
+@pytest.mark.parametrize("points", [np.empty((0, 2)), np.array([[0.5, 0.5]]), np.random.default_rng(0).random((50, 2))])
+def test_points_of_any_grid_are_ordered(points: np.ndarray) -> None:
+    assert sorted(_coarse_first(points)) == list(range(len(points)))
