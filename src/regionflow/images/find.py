@@ -1,20 +1,24 @@
 """Which images there are: a folder, a table, or the sample photos inside the installed packages.
 
 An image's id is its path below the folder without the suffix, in POSIX form; it names the image's files in results/.
+Whether a file can be read is not asked here: one that cannot is an unreadable image of the set. A file whose name
+cannot be an id is left out and told.
 """
 
-import csv
 import importlib.util
-import os
-import re
-import unicodedata
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from regionflow.base.errors import UserError
 from regionflow.images.options import ImagesOptions
+from regionflow.images.errors import ImageListError
+from regionflow.images.folder import Walk, told_suffixes, walk
+from regionflow.images.names import collisions, shown, why_not_an_id
+from regionflow.images.table import read_table
+
+__all__ = ["ImageEntry", "ImageListError", "ImageSet", "find_images", "find_set", "sample_photos"]
 
 SAMPLES = {
     "skimage": (
@@ -24,9 +28,8 @@ SAMPLES = {
     ),
     "sklearn": ("datasets/images", ("china.jpg", "flower.jpg")),
 }  # fmt: skip
-MAX_NAME_BYTES = 200
-REPEATED = re.compile(r"(.+?)\1{19,}$")
-WINDOWS_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)$", re.IGNORECASE)
+OUTPUTS = (Path("results"), Path("logs"))
+SHOWN = 20
 
 
 class ImageEntry(NamedTuple):
@@ -36,33 +39,89 @@ class ImageEntry(NamedTuple):
     split: str
 
 
-class ImageListError(UserError):
-    """The list of images cannot be used; the text names every offending file."""
+class LeftOut(NamedTuple):
+    """A file or folder that is not in the set, and why."""
+
+    path: str
+    reason: str
 
 
-def find_images(options: ImagesOptions) -> dict[str, ImageEntry]:
-    """All images by id, in ascending order of id.
+@dataclass(frozen=True)
+class ImageSet:
+    """The images by id, in ascending order of id, and what is not among them."""
 
-    Raises ImageListError for a missing folder or table, no images, names that cannot be used, and ids that collide
-    (also where they differ only in case or in Unicode form, which some file systems cannot tell apart).
+    images: dict[str, ImageEntry]
+    left_out: list[LeftOut] = field(default_factory=list)
+    own_outputs: list[str] = field(default_factory=list)
+    suffixes: Counter[str] = field(default_factory=Counter)
+
+    def told(self) -> list[str]:
+        """What people should know about the set that is in no table: one line each."""
+        lines = []
+        if self.own_outputs:
+            lines.append(f"left out because they hold outputs of regionflow: {', '.join(self.own_outputs)}")
+        if self.suffixes:
+            kinds = ", ".join(told_suffixes(self.suffixes))
+            lines.append(f"{self.suffixes.total()} file(s) left out for their suffix (images.suffixes): {kinds}")
+        return lines
+
+
+def find_images(options: ImagesOptions, outputs: Iterable[Path] = OUTPUTS) -> dict[str, ImageEntry]:
+    """All images by id, in ascending order of id; see `find_set`."""
+    return find_set(options, outputs).images
+
+
+def find_set(options: ImagesOptions, outputs: Iterable[Path] = OUTPUTS) -> ImageSet:
+    """All images, and what was left out; `outputs` are the folders into which the run writes.
+
+    Raises ImageListError for a missing folder or table, no images, rows of a table that cannot be used, and ids that
+    collide (also where they differ only in case or in Unicode form, which some file systems cannot tell apart).
     """
+    found = Walk()
     if options.table is not None:
-        pairs = list(_from_table(Path(options.table)))
-    elif options.dir is not None:
-        pairs = list(_from_folder(Path(options.dir), tuple(options.suffixes), options.follow_links))
+        table = Path(options.table)
+        entries = [(image, ImageEntry(path, split)) for image, path, split in read_table(table)]
+        bad = [f"{image!r}: {reason}" for image, _ in entries if (reason := why_not_an_id(image))]
+        _refuse(bad, f"id(s) in {table} cannot be used")
     else:
-        pairs = [(path.stem, ImageEntry(path, "")) for path in sample_photos()]
+        if options.dir is not None:
+            found = walk(Path(options.dir), options.suffixes, options.follow_links, outputs)
+        else:
+            found.images = [(path.stem, path) for path in sample_photos()]
+        entries = [(image, ImageEntry(path, "")) for image, path in found.images]
+    left_out = [LeftOut(shown(path), reason) for path, reason in found.problems]
+    left_out += [LeftOut(shown(e.path), reason) for image, e in entries if (reason := why_not_an_id(image))]
+    entries = [(image, entry) for image, entry in entries if not why_not_an_id(image)]
+    _refuse(list(collisions((image, entry.path) for image, entry in entries)), "image name(s) cannot be used")
     if options.split_from == "folder":
-        pairs = [(image, ImageEntry(entry.path, image.rpartition("/")[0].partition("/")[0])) for image, entry in pairs]
-    if not pairs:
-        where = options.table or options.dir or "the installed packages"
-        raise ImageListError(f"no images in {where} (suffixes: {' '.join(options.suffixes)})")
-    problems = [*_bad_names(pairs), *_collisions(pairs)]
+        entries = [(image, ImageEntry(e.path, image.rpartition("/")[0].partition("/")[0])) for image, e in entries]
+    images = ImageSet(
+        dict(sorted(_one_spelling(entries))), left_out, [shown(path) for path in found.own_outputs], found.suffixes
+    )
+    if not images.images:
+        raise ImageListError(_no_images(options, images))
+    return images
+
+
+def _one_spelling(entries: Iterable[tuple[str, ImageEntry]]) -> Iterator[tuple[str, ImageEntry]]:
+    """Splits that differ in case or blanks are one: each gets the spelling that comes first."""
+    spelling: dict[str, str] = {}
+    for image, entry in entries:
+        split = " ".join(entry.split.split())
+        yield image, entry._replace(split=spelling.setdefault(split.casefold(), split))
+
+
+def _refuse(problems: list[str], what: str) -> None:
     if problems:
-        shown = "\n".join(f"  {p}" for p in problems[:20])
-        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise ImageListError(f"{len(problems)} image name(s) cannot be used:\n{shown}{more}")
-    return dict(sorted(pairs))
+        more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise ImageListError("\n  ".join([f"{len(problems)} {what}:", *problems[:SHOWN]]) + more)
+
+
+def _no_images(options: ImagesOptions, images: ImageSet) -> str:
+    where = options.table or options.dir or "the installed packages"
+    lines = [f"no images in {where} (suffixes: {' '.join(options.suffixes)})", *images.told()]
+    lines += [f"{path}: {reason}" for path, reason in images.left_out[:SHOWN]]
+    return "\n  ".join(lines)
 
 
 def sample_photos() -> Iterator[Path]:
@@ -71,67 +130,3 @@ def sample_photos() -> Iterator[Path]:
         spec = importlib.util.find_spec(package)
         for root in (spec.submodule_search_locations or []) if spec else []:
             yield from (path for name in names if (path := Path(root) / folder / name).is_file())
-
-
-def _from_folder(folder: Path, suffixes: tuple[str, ...], follow_links: bool) -> Iterator[tuple[str, ImageEntry]]:
-    if not folder.is_dir():
-        raise ImageListError(f"images.dir: {folder} is not a folder")
-    wanted = tuple(s.lower() for s in suffixes)
-    seen: set[Path] = set()
-    for root, folders, files in os.walk(folder, followlinks=follow_links):
-        # With links followed, a link to a parent folder would be walked for ever.
-        real = Path(root).resolve()
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in files:
-            path = Path(root) / name
-            if name.startswith(".") or path.suffix.lower() not in wanted:
-                continue
-            yield path.relative_to(folder).with_suffix("").as_posix(), ImageEntry(path, "")
-
-
-def _from_table(table: Path) -> Iterator[tuple[str, ImageEntry]]:
-    if not table.is_file():
-        raise ImageListError(f"images.table: {table} is not a file")
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        if not {"id", "path"} <= set(rows.fieldnames or []):
-            raise ImageListError(f"{table}: the first line must name the columns id, path and, if wanted, split")
-        for number, row in enumerate(rows, start=2):
-            if not row["id"] or not row["path"]:
-                raise ImageListError(f"{table}, line {number}: id and path must not be empty")
-            # Relative paths are relative to the table, so that a data set can be moved as a whole.
-            path = table.parent / row["path"]
-            if not path.is_file():
-                raise ImageListError(f"{table}, line {number}: {path} is not a file")
-            yield row["id"], ImageEntry(path, row.get("split") or "")
-
-
-def _bad_names(pairs: Iterable[tuple[str, ImageEntry]]) -> Iterator[str]:
-    for image, entry in pairs:
-        parts = image.split("/")
-        if any(part in ("", ".", "..") for part in parts):
-            reason = "an id is a relative path without empty parts, '.' or '..'"
-        elif re.search(r"[\x00-\x1f\x7f{}\\]", image):
-            reason = "control characters, braces and backslashes are not allowed in names"
-        elif any(len(part.encode()) > MAX_NAME_BYTES for part in parts):
-            reason = f"a name is longer than {MAX_NAME_BYTES} bytes"
-        elif any(WINDOWS_RESERVED.match(part.split(".")[0]) or part[-1] in ". " for part in parts):
-            reason = "reserved on Windows, or ends in a dot or space"
-        elif REPEATED.search(image):
-            reason = "it ends in the same characters 20 times over, which Snakemake takes for an endless loop"
-        else:
-            continue
-        yield f"{str(entry.path)!r}: {reason}"
-
-
-def _collisions(pairs: Iterable[tuple[str, ImageEntry]]) -> Iterator[str]:
-    same: dict[str, list[Path]] = defaultdict(list)
-    for image, entry in pairs:
-        same[unicodedata.normalize("NFC", image).casefold()].append(entry.path)
-    for paths in same.values():
-        if len(paths) > 1:
-            yield "these have the same id: " + ", ".join(repr(str(p)) for p in sorted(paths))
