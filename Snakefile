@@ -37,8 +37,8 @@ rule all:
 
 
 onsuccess:
-    logger.info(problems_summary(rules.problems.output.problems))
+    logger.info(end_of_run(CONFIG, IMAGE_SET, rules.images.output.table, rules.problems.output.problems))
 
 
 onerror:
-    logger.info(problems_summary(rules.problems.output.problems))
+    logger.info(end_of_run(CONFIG, IMAGE_SET, rules.images.output.table, rules.problems.output.problems))

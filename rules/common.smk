@@ -4,14 +4,15 @@ from snakemake.exceptions import WorkflowError
 
 from regionflow.config.load import ConfigError, load_config
 from regionflow.config.types import GROUPS
-from regionflow.formats.problems import problems_summary
-from regionflow.images.find import ImageListError, find_images
+from regionflow.images.find import ImageListError, find_set
 from regionflow.run import preflight
 from regionflow.run.stages import model_path
+from regionflow.run.summary import end_of_run
 
 try:
     CONFIG = load_config(config)
-    IMAGES = find_images(CONFIG.images)
+    IMAGE_SET = find_set(CONFIG.images)
+    IMAGES = IMAGE_SET.images
 except (ConfigError, ImageListError) as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process and (problems := preflight.problems(CONFIG)):

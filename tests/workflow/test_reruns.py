@@ -70,6 +70,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         "segmenters.sam.point_grids": [[[0.5, 0.5]]],
     },
     "images.dir": {"images.dir": "elsewhere"},
+    "images.bands": {"images.bands": [3, 2, 1]},
     "images.table": {"images.dir": None, "images.table": "table.tsv"},
     "targets.extractors": {"targets.extractors": ["vit"]},
     "targets.regions": {"targets.regions": ["graph_fine"]},

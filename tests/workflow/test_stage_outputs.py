@@ -99,6 +99,8 @@ def written(tmp_path_factory) -> dict[str, dict[str, Any]]:
     """Version and summaries of the outputs of every stage."""
     folder = tmp_path_factory.mktemp("outputs")
     save_photos(folder / "photos", ["a.png", "b.png"])
+    for photo in (folder / "photos").iterdir():
+        os.utime(photo, (1_700_000_000, 1_700_000_000))  # the table of images has it
     configuration = folder / "config.yaml"
     configuration.write_text(yaml.safe_dump(CONFIG))
     plan = snakemake(folder, configuration, "-n", "-p", *TARGETS)

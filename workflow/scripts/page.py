@@ -11,7 +11,7 @@ def run(job: Job) -> None:
         options["page_side"],
         options["page_crops"],
         options["page_regions"],
-        options["max_megapixels"],
+        options["reading"],
     )
     title = f"{job.names['extractor']} / {job.names['regions']}"
     build(job.outputs["page"], title, Sources(**{name: job.input(name) for name in job.inputs}), limits)

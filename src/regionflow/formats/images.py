@@ -13,11 +13,16 @@ TRAIN = "train"
 """The split to whose images things are fitted, where the set has one of that name."""
 
 Status = Literal["ok", "unreadable"]
+NUMBERS = ("height", "width", "bytes", "modified")
 
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One line of the table; height and width in pixels, upright, 0 for an unreadable image."""
+    """One line of the table; height and width in pixels, upright, 0 for an unreadable image.
+
+    `sha256`, `bytes` and `modified` (ns since 1970) are those of the file when it was read; 0 and "" if there is none.
+    `note`: what people should know about an image that could be read.
+    """
 
     id: str
     path: str
@@ -27,6 +32,9 @@ class ImageRow:
     sha256: str
     status: Status
     reason: str = ""
+    note: str = ""
+    bytes: int = 0
+    modified: int = 0
 
 
 def write_images(path: Path, rows: Iterable[ImageRow]) -> None:
@@ -42,7 +50,7 @@ def read_images(path: Path) -> list[ImageRow]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows: list[dict[str, Any]] = list(csv.DictReader(file, delimiter="\t"))
-        return [ImageRow(**{**row, "height": int(row["height"]), "width": int(row["width"])}) for row in rows]
+        return [ImageRow(**{**row, **{name: int(row[name]) for name in NUMBERS}}) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadFile.damaged(path, "a table of images", error) from error
 

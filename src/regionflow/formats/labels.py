@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regionflow.base.errors import BadFile
+from regionflow.base.errors import BadFile, UserError
 from regionflow.base.files import whole, write_json
 
 NO_CLUSTER = -1
+MAX_LABEL = (1 << 24) - 1
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,20 @@ def read_labels(path: Path) -> Labels:
 
 
 def write_label_map(path: Path, labels: NDArray[np.integer]) -> None:
-    """A label map [H, W] as 16-bit PNG, lossless; one zero pixel for an image that could not be read."""
-    pixels = labels.astype(np.uint16) if labels.size else np.zeros((1, 1), np.uint16)
+    """Write a label map [H, W] as PNG, lossless; one zero pixel for an image that could not be read.
+
+    16-bit grey where that holds every label. PNG knows no 32-bit grey, so larger labels are written as COCO panoptic
+    does: red + 256 green + 65,536 blue (panopticapi's rgb2id reads it). Raises UserError for labels of more than 24
+    bits or below zero: no label is ever wrapped.
+    """
+    pixels = labels if labels.size else np.zeros((1, 1), np.uint16)
+    low, high = int(pixels.min()), int(pixels.max())
+    if low < 0 or high > MAX_LABEL:
+        raise UserError(f"{path}: a label map holds labels from 0 to {MAX_LABEL}, not {low if low < 0 else high}")
+    if high > 0xFFFF:
+        pixels = np.stack([pixels & 255, (pixels >> 8) & 255, pixels >> 16], axis=-1).astype(np.uint8)
+    else:
+        pixels = pixels.astype(np.uint16)
     with whole(path) as part:
         Image.fromarray(pixels).save(part, format="PNG")
 
@@ -84,6 +97,11 @@ def read_label_map(path: Path) -> NDArray[np.int64]:
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
-            return np.asarray(image).astype(np.int64)
+            pixels = np.asarray(image).astype(np.int64)
     except (OSError, ValueError, SyntaxError) as error:
         raise BadFile.damaged(path, "a label map", error) from error
+    if pixels.ndim == 3 and pixels.shape[2] == 3:
+        return pixels @ np.array([1, 256, 65536])
+    if pixels.ndim != 2:
+        raise BadFile.damaged(path, "a label map", f"it has {pixels.shape[2]} channels")
+    return pixels

@@ -8,12 +8,15 @@ from regionflow.base.files import write_table
 from regionflow.formats.images import ImageRow
 
 SHOWN = 20
+LEFT_OUT = ""
+"""In place of an id: a file that cannot be an image of the set, because of its name for example."""
 
 
-def write_problems(path: Path, rows: Iterable[ImageRow]) -> None:
-    """Write the unreadable images of the table with their reasons; a header alone if there are none."""
-    unreadable = ([row.id, row.path, row.reason] for row in rows if row.status != "ok")
-    write_table(path, ["image", "path", "reason"], unreadable, delimiter="\t")
+def write_problems(path: Path, rows: Iterable[ImageRow], left_out: Iterable[tuple[str, str]] = ()) -> None:
+    """Write the unreadable images of the table and the files left out (path, reason); a header alone if all is well."""
+    unreadable = ((row.id, row.path, row.reason) for row in rows if row.status != "ok")
+    others = ((LEFT_OUT, where, reason) for where, reason in left_out)
+    write_table(path, ["image", "path", "reason"], [*unreadable, *others], delimiter="\t")
 
 
 def problems_summary(path: str | Path) -> str:
@@ -24,7 +27,10 @@ def problems_summary(path: str | Path) -> str:
         rows = list(csv.DictReader(file, delimiter="\t"))
     if not rows:
         return "regionflow: all images could be read."
-    lines = [f"regionflow: {len(rows)} image(s) could not be read and have empty files; see {path}:"]
+    left_out = sum(row["image"] == LEFT_OUT for row in rows)
+    counts = [f"{len(rows) - left_out} image(s) could not be read and have empty files"] * (left_out < len(rows))
+    counts += [f"{left_out} file(s) cannot be in the set and are left out"] * (left_out > 0)
+    lines = [f"regionflow: {'; '.join(counts)}; see {path}:"]
     lines += [f"  {row['path']}: {row['reason']}" for row in rows[:SHOWN]]
     if len(rows) > SHOWN:
         lines.append(f"  and {len(rows) - SHOWN} more")

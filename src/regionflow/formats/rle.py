@@ -132,12 +132,14 @@ def from_label_map(labels: NDArray[np.integer]) -> dict[int, Rle]:
     return out
 
 
-def to_label_map(masks: Sequence[Rle], values: Sequence[int], height: int, width: int) -> NDArray[np.uint16]:
+def to_label_map(masks: Sequence[Rle], values: Sequence[int], height: int, width: int) -> NDArray[np.unsignedinteger]:
     """Paint value i on mask i, [height, width]; 0 elsewhere. The smallest mask that holds a pixel wins.
+
+    16 bits where they hold all values, else 32.
 
     Of masks of equal area the earlier one wins, so the map does not depend on anything but the records.
     """
-    out = np.zeros((height, width), dtype=np.uint16)
+    out = np.zeros((height, width), dtype=np.uint16 if max(values, default=0) <= 0xFFFF else np.uint32)
     areas = [area(mask) for mask in masks]
     for i in sorted(range(len(masks)), key=lambda i: (-areas[i], -i)):
         x, y, w, h = bbox(masks[i])

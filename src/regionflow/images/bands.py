@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regionflow.images.errors import UnreadableImage
+from regionflow.images.options import Scale16Bit
 
-Scale16Bit = Literal["high_byte", "full_range", "percentile"]
 Alpha = Literal["", "sure", "straight", "premultiplied"]
 SMALL_PART = 0.25
 PERCENTILES = (0.02, 0.98)

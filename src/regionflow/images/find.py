@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from regionflow.images.options import ImagesOptions
+from regionflow.formats.images import TRAIN
 from regionflow.images.errors import ImageListError
 from regionflow.images.folder import Walk, told_suffixes, walk
 from regionflow.images.names import collisions, shown, why_not_an_id
+from regionflow.images.options import ImagesOptions
 from regionflow.images.table import read_table
 
 __all__ = ["ImageEntry", "ImageListError", "ImageSet", "find_images", "find_set", "sample_photos"]
@@ -104,8 +105,8 @@ def find_set(options: ImagesOptions, outputs: Iterable[Path] = OUTPUTS) -> Image
 
 
 def _one_spelling(entries: Iterable[tuple[str, ImageEntry]]) -> Iterator[tuple[str, ImageEntry]]:
-    """Splits that differ in case or blanks are one: each gets the spelling that comes first."""
-    spelling: dict[str, str] = {}
+    """Splits that differ in case or blanks are one: each gets the spelling that comes first, train its own."""
+    spelling = {TRAIN: TRAIN}
     for image, entry in entries:
         split = " ".join(entry.split.split())
         yield image, entry._replace(split=spelling.setdefault(split.casefold(), split))

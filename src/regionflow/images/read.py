@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from regionflow.images import metadata, tiff
-from regionflow.images.bands import Bands, Reading, Scale16Bit, to_rgb
+from regionflow.images.bands import Bands, Reading, to_rgb
 from regionflow.images.errors import UnreadableImage
 from regionflow.images.files import open_file
+from regionflow.images.options import Scale16Bit
 
 __all__ = ["Reading", "UnreadableImage", "look", "read_image"]
 

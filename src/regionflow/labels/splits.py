@@ -1,4 +1,4 @@
-"""Which images the centres are fitted to."""
+"""Which images the centres are fitted to. Splits are matched without case and blanks."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,18 +6,52 @@ from collections.abc import Iterable
 from regionflow.base.errors import UserError
 from regionflow.formats.images import TRAIN, ImageRow
 
+TRAIN_NAMES = (TRAIN, "training")
+
 
 def fit_images(rows: Iterable[ImageRow], splits: list[str] | None = None) -> set[str]:
     """Ids of the images of some splits; by default of the split train, or of all images if there is no such split.
 
     Raises UserError for a split without images.
     """
+    return _chosen(rows, splits)[0]
+
+
+def told_fit(rows: Iterable[ImageRow], splits: list[str] | None = None) -> str:
+    """One line for people: to which images of the set the centres are fitted, and why.
+
+    Raises UserError for a split without images.
+    """
+    rows = list(rows)
+    chosen, names = _chosen(rows, splits)
+    counts = ", ".join(f"{name or '(none)'} {count}" for name, count in _counts(rows).items())
+    line = f"cluster centres are fitted to {len(chosen)} of {len(rows)} images"
+    if names:
+        return f"{line}: those of the split {', '.join(names)} (the set has {counts})"
+    if not any(row.split for row in rows):
+        return f"{line}; the set has no splits"
+    return f"{line}: no split is called train (the set has {counts}); clusters.fit_splits chooses"
+
+
+def _chosen(rows: Iterable[ImageRow], splits: list[str] | None) -> tuple[set[str], list[str]]:
+    """Ids, and the splits that they are of; no splits where all images are taken."""
     ids: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        ids[row.split].add(row.id)
-    unknown = sorted(set(splits or ()) - set(ids))
+        ids[_key(row.split)].add(row.id)
+    unknown = sorted(split for split in splits or () if _key(split) not in ids)
     if unknown:
         known = ", ".join(sorted(ids)).lstrip(", ") or "none"
         raise UserError(f"clusters.fit_splits: no image has the split {', '.join(unknown)} (the set has: {known})")
-    wanted = splits or ([TRAIN] if TRAIN in ids else list(ids))
-    return set().union(*(ids[split] for split in wanted))
+    wanted = [_key(split) for split in splits or ()] or [name for name in TRAIN_NAMES if name in ids]
+    return set().union(*(ids[name] for name in wanted or ids)), wanted
+
+
+def _key(split: str) -> str:
+    return " ".join(split.split()).casefold()
+
+
+def _counts(rows: Iterable[ImageRow]) -> dict[str, int]:
+    counts: dict[str, int] = defaultdict(int)
+    for row in rows:
+        counts[row.split] += 1
+    return dict(sorted(counts.items()))

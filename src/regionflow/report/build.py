@@ -1,6 +1,6 @@
 """Gather what the page shows from the files of one variant."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Limits:
     side: int
     crops: int
     regions: int
-    max_megapixels: float
+    reading: Mapping[str, Any]
 
 
 def build(path: Path, title: str, sources: Sources, limits: Limits) -> None:
@@ -98,7 +98,7 @@ def _pictures(
     images, crops = [], {}
     for number in sorted(wanted):
         row = rows[number]
-        image = read_image(Path(row.path), limits.max_megapixels)
+        image = read_image(Path(row.path), **limits.reading)
         regions = read_regions(for_image(sources.regions, row.id))
         labels = read_labels(for_image(sources.labels, row.id))
         for key, crop in pictures.crops_of(image, regions, wanted[number]).items():

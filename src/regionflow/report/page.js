@@ -68,7 +68,7 @@ function pixels(picture) {
 
 async function idMap(url) {
   const { data: bytes } = pixels(await loadPicture(url));
-  return Uint16Array.from({ length: bytes.length / 4 }, (_, i) => bytes[4 * i] | (bytes[4 * i + 1] << 8));
+  return Uint32Array.from({ length: bytes.length / 4 }, (_, i) => bytes[4 * i] | (bytes[4 * i + 1] << 8) | (bytes[4 * i + 2] << 16));
 }
 
 /** Show an image; `region` is the place of a region to pin, or -1. */

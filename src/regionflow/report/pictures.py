@@ -76,9 +76,9 @@ def _fit(shape: Sequence[int], side: int, enlarge: bool = False) -> tuple[int, i
 
 
 def _id_map(ids: NDArray[np.integer], size: tuple[int, int]) -> str:
-    """An RGB PNG whose red and green are the low and the high byte: what a canvas gives back without loss."""
-    small = cv2.resize(ids.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST).astype(np.uint16)
-    bgr = np.stack([np.zeros_like(small), small >> 8, small & 255], axis=-1).astype(np.uint8)
+    """An RGB PNG of the bytes of an id, low to high: what a canvas gives back without loss."""
+    small = np.asarray(cv2.resize(ids.astype(np.int32), size, interpolation=cv2.INTER_NEAREST), np.int32)
+    bgr = np.stack([small >> 16, (small >> 8) & 255, small & 255], axis=-1).astype(np.uint8)
     return _url("png", cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1])
 
 

@@ -27,7 +27,7 @@ def open_image(job: Job) -> tuple[NDArray[np.uint8] | None, ImageInfo]:
     path, image = job.input("image"), job.names["image"]
     name = image + path.suffix
     try:
-        pixels = read_image(path, job.options["max_megapixels"])
+        pixels = read_image(path, **job.options["reading"])
     except UnreadableImage as error:
         if job.runtime.get("on_bad_image") == "fail":
             raise UnreadableImage(f"{path}: {error}") from error

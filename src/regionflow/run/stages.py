@@ -43,7 +43,7 @@ class Stage:
 
 def _model(config: Config, name: str, options: Kind) -> Mapping[str, Any]:
     """A segmenter or extractor, the weights it names, and what counts as an image."""
-    return {name: options, "weights_sha256": identity(options), "max_megapixels": config.images.max_megapixels}
+    return {name: options, "weights_sha256": identity(options), "reading": config.images.reading}
 
 
 def _segmenter(config: Config, names: Names) -> Mapping[str, Any]:
@@ -55,7 +55,7 @@ def _extractor(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 def _slic(config: Config, names: Names) -> Mapping[str, Any]:
-    return {"slic": config.superpixels[names["superpixels"]], "max_megapixels": config.images.max_megapixels}
+    return {"slic": config.superpixels[names["superpixels"]], "reading": config.images.reading}
 
 
 def _clusters(config: Config, names: Names) -> Mapping[str, Any]:
@@ -82,34 +82,34 @@ def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 def _overlay(config: Config, names: Names) -> Mapping[str, Any]:
-    return {"max_side": config.report.max_side, "max_megapixels": config.images.max_megapixels}
+    return {"max_side": config.report.max_side, "reading": config.images.reading}
 
 
 def _page(config: Config, names: Names) -> Mapping[str, Any]:
     keys = ("page_images", "page_side", "page_crops", "page_regions")
-    return {**{key: getattr(config.report, key) for key in keys}, "max_megapixels": config.images.max_megapixels}
+    return {**{key: getattr(config.report, key) for key in keys}, "reading": config.images.reading}
 
 
 STAGES: dict[str, Stage] = {
     "weights": Stage(1),
-    "images": Stage(1, _image_list),
-    "features": Stage(1, _extractor, "extractors", {"features": ".h5"}, default="daisy_lab"),
-    "masks": Stage(2, _segmenter, "segmenters", {"masks": ".json"}, default="graph"),
-    "superpixels": Stage(1, _slic, "superpixels", {"labels": ".png", "regions": ".json"}, default="slic"),
+    "images": Stage(2, _image_list),
+    "features": Stage(2, _extractor, "extractors", {"features": ".h5"}, default="daisy_lab"),
+    "masks": Stage(3, _segmenter, "segmenters", {"masks": ".json"}, default="graph"),
+    "superpixels": Stage(2, _slic, "superpixels", {"labels": ".png", "regions": ".json"}, default="slic"),
     "regions": Stage(1, lambda config, names: {"regions": config.regions[names["regions"]]}, "regions"),
     "pooled": Stage(1, lambda config, names: {"pooling": config.pooling}),
     "pooled_set": Stage(1),
     "clusters": Stage(2, _clusters),
     "comparison": Stage(1),
-    "labels": Stage(2, _labels),
-    "overlay": Stage(1, _overlay),
+    "labels": Stage(3, _labels),
+    "overlay": Stage(2, _overlay),
     "contact_sheet": Stage(1, lambda config, names: {"images": config.report.contact_sheet_images}),
-    "page": Stage(1, _page),
+    "page": Stage(2, _page),
     "coco": Stage(1),
     "region_table": Stage(1),
     "colour_map": Stage(1),
     "classes": Stage(1, _labels),
-    "problems": Stage(1),
+    "problems": Stage(2, _image_list),
 }
 
 

@@ -162,7 +162,9 @@ def _pixel_labels(
     return dense_labels(table.merge_scores(dense), *size, options.min_score)
 
 
-def _painted(classes: list[RegionClass], owners: NDArray[np.uint16], fill: NDArray[np.uint16] | None) -> Classes:
+def _painted(
+    classes: list[RegionClass], owners: NDArray[np.unsignedinteger], fill: NDArray[np.uint16] | None
+) -> Classes:
     """The label map: pixels of a region have its class, the others that of `fill`."""
     painted = np.array([NONE, *(region.value for region in classes)], np.uint16)[owners]
     by_dense = np.array([True, *(region.decided_by == "dense" for region in classes)])[owners]
@@ -228,7 +230,7 @@ def _majority(labels: NDArray[np.uint16], mask: rle.Rle) -> int:
     return int(np.bincount(inside).argmax()) if len(inside) else NONE
 
 
-def _owners(masks: Sequence[rle.Rle], height: int, width: int) -> NDArray[np.uint16]:
+def _owners(masks: Sequence[rle.Rle], height: int, width: int) -> NDArray[np.unsignedinteger]:
     """Which region + 1 each pixel belongs to: the smallest that holds it; 0 for none."""
     return to_label_map(masks, range(1, len(masks) + 1), height, width)
 

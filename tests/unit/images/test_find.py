@@ -2,7 +2,7 @@
 
 import pytest
 
-from regionflow.images.find import ImageListError, find_images
+from regionflow.images.find import ImageListError, find_images, find_set
 from regionflow.images.options import ImagesOptions
 
 
@@ -29,9 +29,11 @@ def test_colliding_ids_are_refused_with_both_files(tmp_path, names):
 @pytest.mark.parametrize(
     "name", ["new\nline.png", "br{ace.png", "con.png", "dot..png", "ab" * 110 + ".png", "f" + "0" * 20 + ".png"]
 )
-def test_names_that_cannot_be_used_are_refused(tmp_path, name):
-    with pytest.raises(ImageListError, match="cannot be used"):
-        find_images(folder(tmp_path, name, "fine.png"))
+def test_names_that_cannot_be_used_are_left_out_by_name(tmp_path, name):
+    found = find_set(folder(tmp_path, name, "fine.png"))
+    assert list(found.images) == ["fine"]
+    assert len(found.left_out) == 1
+    assert found.left_out[0].path.endswith(name.replace("\n", "\\n"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""What a run says at its end: what could not be read, what was left out, and to what the centres were fitted."""
+
+from pathlib import Path
+
+from regionflow.base.errors import UserError
+from regionflow.config.types import Config
+from regionflow.formats.images import ImageRow, read_images
+from regionflow.formats.problems import problems_summary
+from regionflow.images.find import ImageSet
+from regionflow.labels.splits import told_fit
+
+
+def end_of_run(config: Config, images: ImageSet, table: str | Path, problems: str | Path) -> str:
+    """A few lines for people; only what is known, where a run ended early."""
+    lines = [problems_summary(problems), *images.told()]
+    if Path(table).is_file():
+        lines += _of_the_table(config, Path(table))
+    return "\nregionflow: ".join(line for line in lines if line)
+
+
+def _of_the_table(config: Config, table: Path) -> list[str]:
+    try:
+        rows = read_images(table)
+        return [_notes(rows, table), _fit(config, rows)]
+    except UserError as error:
+        return [str(error)]
+
+
+def _notes(rows: list[ImageRow], table: Path) -> str:
+    notes = [row for row in rows if row.note]
+    return f"{len(notes)} image(s) have a note in {table}; the first: {notes[0].id}: {notes[0].note}" if notes else ""
+
+
+def _fit(config: Config, rows: list[ImageRow]) -> str:
+    if config.clusters.model is not None:
+        return f"clusters are those of {config.clusters.model} (clusters.model); nothing is fitted"
+    return told_fit(rows, config.clusters.fit_splits)

@@ -1,0 +1,34 @@
+"""The centres are fitted to the split train however it is written, and the run says to what they were."""
+
+import pytest
+
+from regionflow.base.errors import UserError
+from regionflow.formats.images import ImageRow
+from regionflow.labels.splits import fit_images, told_fit
+
+
+def rows(**splits):
+    return [ImageRow(i, i, split, 1, 1, "", "ok") for split, ids in splits.items() for i in ids]
+
+
+@pytest.mark.parametrize("train", ["train", "Train", "TRAIN", "training", "Training"])
+def test_train_is_train(train):
+    table = rows(**{train: "ab", "Test": "c"})
+    assert fit_images(table) == {"a", "b"}
+    assert "fitted to 2 of 3 images" in told_fit(table)
+    assert f"{train} 2" in told_fit(table)
+
+
+def test_blanks_and_case_of_the_option_do_not_matter():
+    assert fit_images(rows(Val="ab", train="c"), [" vAL "]) == {"a", "b"}
+    with pytest.raises(UserError, match=r"clusters\.fit_splits: no image has the split vall"):
+        fit_images(rows(Val="ab"), ["vall"])
+
+
+def test_a_set_without_train_is_told_so():
+    told = told_fit(rows(tset="ab", val="c"))
+    assert told == (
+        "cluster centres are fitted to 3 of 3 images: no split is called train (the set has tset 2, val 1); "
+        "clusters.fit_splits chooses"
+    )
+    assert told_fit(rows(**{"": "abc"})) == "cluster centres are fitted to 3 of 3 images; the set has no splits"
