@@ -37,7 +37,7 @@ lint: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

@@ -1,4 +1,4 @@
-"""Where jobs run: the slots of this run and the command that passes a job to one (docs/warm_workers.md)."""
+"""Where jobs run: the slots of this run and the command that passes a job to one (docs/run.md)."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""What the targets `all`, `export` and `report` are made of."""
+"""What a plain `snakemake` makes."""
 
 
 def variants():
@@ -17,20 +17,3 @@ def targets(wildcards):
         for pattern in (rules.labels.output.map, rules.overlay.output.overlay):
             files += per_image(pattern.format(**names, image="{image}"))
     return files
-
-
-def exported(wildcards):
-    """What `snakemake export` makes."""
-    files = []
-    for names in variants():
-        files += [
-            pattern.format(**names)
-            for pattern in (rules.coco.output.coco, rules.region_table.output.table, rules.classes.output.classes)
-        ]
-        files += per_image(rules.colour_map.output.map.format(**names, image="{image}"))
-    return files
-
-
-def pages(wildcards):
-    """What `snakemake report` makes."""
-    return [rules.page.output.page.format(**names) for names in variants()]

@@ -94,6 +94,18 @@ def alike(one: Any, other: Any) -> bool:
     return one == other
 
 
+def one_line_per_file(stages: dict[str, dict[str, Any]]) -> str:
+    """JSON with a line for each stage and each of its files, so that a diff can be read."""
+    parts = []
+    for name in sorted(stages):
+        files = [
+            f"  {json.dumps(f)}: {json.dumps(v, sort_keys=True)}" for f, v in sorted(stages[name]["outputs"].items())
+        ]
+        head = f' {json.dumps(name)}: {{"version": {stages[name]["version"]}, "outputs": {{\n'
+        parts.append(head + ",\n".join(files) + "\n }}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> dict[str, dict[str, Any]]:
     """Version and summaries of the outputs of every stage."""
@@ -119,8 +131,7 @@ def written(tmp_path_factory) -> dict[str, dict[str, Any]]:
                 temporary.replace(final)
                 entry["outputs"][str(final)] = summary(final)
     if os.environ.get("REGIONFLOW_RECORD"):
-        lines = [f"{json.dumps(name)}: {json.dumps(stages[name], sort_keys=True)}" for name in sorted(stages)]
-        RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        RECORD.write_text(one_line_per_file(stages))
     return stages
 
 

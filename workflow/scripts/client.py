@@ -2,7 +2,7 @@
 
 Every job pays for the client's start, so it imports neither json, socket nor pathlib: each takes longer than all that
 is done here. It leases a slot, passes the job with its own stdout and stderr to the slot's resident
-(regionflow.run.resident), waits, and moves the finished outputs to their final names. See docs/warm_workers.md.
+(regionflow.run.resident), waits, and moves the finished outputs to their final names. See docs/run.md.
 """
 
 import _socket  # the C core of `socket`

@@ -17,8 +17,8 @@ class PoolingOptions(Options):
     whose centre lies in the region."""
 
     vanished: Literal["nearest", "nan", "drop"] = "nearest"
-    """A region without any cell under `downsample`: take the cell that its pixels weigh most, give NaN, or leave it
-    out. A region without any pixel gives NaN under `nan` and is left out otherwise."""
+    """A region that holds no cell centre under `downsample`. `nearest`: the grid cell with the largest bilinear weight;
+    `nan`: a NaN row; `drop`: no row. A region without any pixel gives a NaN row under `nan`, else none."""
 
     l2_normalize: bool = False
     """Scale each vector to length 1 (a zero vector stays zero)."""

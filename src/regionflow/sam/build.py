@@ -80,7 +80,7 @@ def _empty_sam(found: SamArchitecture) -> Sam:
     return tiny_vit.Sam(encoder, prompt_encoder, hq_decoder)
 
 
-def _vit_encoder(e: VitEncoder, hq: bool) -> Sam:
+def _vit_encoder(e: VitEncoder, hq: bool) -> nn.Module:
     if hq:
         from regionflow.sam import hq as tiny_vit
 
@@ -102,7 +102,7 @@ def _vit_encoder(e: VitEncoder, hq: bool) -> Sam:
     )
 
 
-def _tiny_vit_encoder(hq: bool) -> Sam:
+def _tiny_vit_encoder(hq: bool) -> nn.Module:
     """TinyViT-5M at 1024 px with MobileSAM's settings (which Light HQ-SAM shares)."""
     from regionflow.sam import hq as tiny_vit
 

@@ -48,8 +48,8 @@ class _Projections:
         """[..., T, C] to [..., heads, T, d]."""
         return torch.einsum("...tc,hdc->...htd", x, weight) + bias[:, None]
 
-    def leave(self, values: Tensor) -> Tensor:
-        """Attention's output [B, T, C] from what each head found, [B, heads, T, d]."""
+    def merge_heads(self, values: Tensor) -> Tensor:
+        """Attention's output [B, T, C] from the output of each head, [B, heads, T, d]."""
         return torch.einsum("bhtd,hdc->btc", values, self.out) + self.out_bias
 
 
@@ -122,8 +122,8 @@ class ImageDecoder:
         queries, keys = self._first_layer(tokens)
         for i in range(1, len(self.to_image)):
             queries, keys = self._later_layer(i, queries, keys, tokens)
-        found = self._look(self.final, queries + tokens, keys)
-        queries = self.decoder.transformer.norm_final_attn(queries + found)
+        attended = self._token_to_image(self.final, queries + tokens, keys)
+        queries = self.decoder.transformer.norm_final_attn(queries + attended)
         return Prompts(self, queries, keys)
 
     def _first_layer(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,34 +133,34 @@ class ImageDecoder:
         # [heads, B * T, d]: one product per head for all prompts, since they share the keys.
         q = self._by_head(a.project(queries + tokens, a.q, a.q_bias) * a.scale)
         weights = torch.softmax(torch.bmm(q, self.shared_k), dim=-1)
-        found = torch.bmm(weights, self.shared_v).float().unflatten(1, (batch, count)).transpose(0, 1)
-        queries = layer.norm2(queries + a.leave(found))
+        attended = torch.bmm(weights, self.shared_v).float().unflatten(1, (batch, count)).transpose(0, 1)
+        queries = layer.norm2(queries + a.merge_heads(attended))
         queries = layer.norm3(queries + layer.mlp(queries))
 
         k = self._by_head(b.project(queries + tokens, b.k, b.k_bias) * b.scale)
         scores = torch.bmm(k, self.shared_q).unflatten(1, (batch, count)).transpose(0, 1)
-        keys = self._buffer(batch).copy_(self.keys).baddbmm_(*self._answer(b, scores, queries))
+        keys = self._buffer(batch).copy_(self.keys).baddbmm_(*self._image_to_token(b, scores, queries))
         return queries, _norm_(layer.norm4, keys)
 
     def _later_layer(self, i: int, queries: Tensor, keys: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         layer, b = self.decoder.transformer.layers[i], self.to_token[i]
         q = queries + tokens
         queries = layer.norm1(queries + layer.self_attn(q=q, k=q, v=queries))
-        queries = layer.norm2(queries + self._look(self.to_image[i], queries + tokens, keys))
+        queries = layer.norm2(queries + self._token_to_image(self.to_image[i], queries + tokens, keys))
         queries = layer.norm3(queries + layer.mlp(queries))
 
         k = b.project(queries + tokens, b.k, b.k_bias) * b.scale
         scores = self._scores(k, b.q, b.at, keys).unflatten(1, (b.heads, -1))
-        return queries, _norm_(layer.norm4, keys.baddbmm_(*self._answer(b, scores, queries)))
+        return queries, _norm_(layer.norm4, keys.baddbmm_(*self._image_to_token(b, scores, queries)))
 
-    def _look(self, a: _Projections, tokens: Tensor, keys: Tensor) -> Tensor:
+    def _token_to_image(self, a: _Projections, tokens: Tensor, keys: Tensor) -> Tensor:
         """Tokens [B, T, C] attend to each prompt's own image tokens [B, N, C]."""
         q = a.project(tokens, a.q, a.q_bias) * a.scale
         weights = torch.softmax(self._scores(q, a.k, a.at, keys), dim=-1)
         mean = torch.bmm(weights, keys).float().unflatten(1, (a.heads, -1))
-        return a.leave(torch.einsum("bhtc,hdc->bhtd", mean, a.v) + a.v_bias[:, None])
+        return a.merge_heads(torch.einsum("bhtc,hdc->bhtd", mean, a.v) + a.v_bias[:, None])
 
-    def _answer(self, b: _Projections, scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def _image_to_token(self, b: _Projections, scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """The two factors [B, N, heads * T] and [B, heads * T, C] of what image tokens take from the prompt tokens."""
         weights = torch.softmax(scores, dim=2).flatten(1, 2)
         v = b.project(values, b.v, b.v_bias)

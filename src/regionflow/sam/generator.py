@@ -131,7 +131,7 @@ def _all_crops(sam: Sam, image: NDArray[np.uint8], options: AmgOptions, batch: i
         if x0 < x1 and y0 < y1:  # a strip thinner than the number of crops leaves some empty
             crop, grid = Crop((x0, y0, x1, y1), size), grids[layer]
             if options.skip_covered_iou is not None and parts:
-                covered |= _surely_covered(parts[-1], size, options.skip_covered_iou)
+                covered |= confidently_covered(parts[-1], size, options.skip_covered_iou)
                 x, y = crop.pixels(crop.points(grid)).T
                 grid = grid[~covered[y + y0, x + x0]]
             parts.append(_one_crop(sam, image[y0:y1, x0:x1], crop, grid, (options, batch)))
@@ -169,15 +169,16 @@ class Crop:
         return np.minimum(points.astype(np.int64), [[x1 - x0 - 1, y1 - y0 - 1]])
 
 
-def _surely_covered(found: Candidates, size: tuple[int, int], skip_covered_iou: float) -> NDArray[np.bool_]:
-    """Pixels of the image in the smallest mask of any prompt with half of the error that one may have in its own crop.
+def confidently_covered(candidates: Candidates, size: tuple[int, int], skip_covered_iou: float) -> NDArray[np.bool_]:
+    """Pixels covered by a confident mask [H, W].
 
-    A smaller crop shows more, so what it is not asked for must be surer.
+    Confident: predicted IoU at least (1 + skip_covered_iou) / 2, stricter than inside one crop, because smaller crops
+    show more detail. Of the masks of one prompt only the smallest counts.
     """
-    sure = np.flatnonzero(found.predicted_iou >= (1 + skip_covered_iou) / 2)
+    confident = np.flatnonzero(candidates.predicted_iou >= (1 + skip_covered_iou) / 2)
     smallest: dict[tuple[float, ...], Rle] = {}
-    for i in sorted(sure, key=lambda i: rle.area(found.rles[i])):
-        smallest.setdefault(tuple(found.points[i]), found.rles[i])
+    for i in sorted(confident, key=lambda i: rle.area(candidates.rles[i])):
+        smallest.setdefault(tuple(candidates.points[i]), candidates.rles[i])
     return rle.union(list(smallest.values()), *size)
 
 

@@ -81,9 +81,9 @@ class AmgOptions(Options):
     """Extra: of each mask only what is connected to its point stays, judged on the decoder's map; for a model that
     marks all that looks like what was pointed at."""
     skip_covered_iou: float | None = None
-    """Extra: points go from a coarse grid to the full one, 16 at a time, and one that lies in a mask found before (the
-    smallest of its point) with at least this predicted IoU is not prompted; one in a mask of a crop before only if half
-    as much is missing to a predicted IoU of 1. Null: all are, as in the original."""
+    """Extra: skip a point that already lies in a mask with at least this predicted IoU. Points are prompted coarse to
+    fine, 16 at a time. Across crops the bar is higher: (1 + value) / 2. null prompts every point, as segment-anything
+    does."""
 
     @model_validator(mode="after")
     def _points_from_one_source(self) -> Self:

@@ -63,14 +63,3 @@ PUBLISHED = {checkpoint.file_name: checkpoint for checkpoint in CHECKPOINTS.valu
 
 EMBEDDED = Path(__file__).parents[1] / "sam" / "sam_tiny.safetensors"
 """The weights of sam_tiny, which come with regionflow."""
-
-
-def find(model: str) -> Checkpoint:
-    """The published checkpoint of a model.
-
-    Raises:
-        ValueError: none is published under that name.
-    """
-    if model not in CHECKPOINTS:
-        raise ValueError(f"no weights are published for SAM model {model!r}; choose one of {', '.join(CHECKPOINTS)}")
-    return CHECKPOINTS[model]

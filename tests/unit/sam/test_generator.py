@@ -21,7 +21,7 @@ from regionflow.sam.generator import (
     Candidates,
     Crop,
     _coarse_first,
-    _surely_covered,
+    confidently_covered,
     generate,
     generate_many,
 )
@@ -197,10 +197,10 @@ def test_what_a_smaller_crop_is_not_asked_for() -> None:
         candidate(slice(0, 10), slice(0, 15), 0.81, (5, 5)),
         candidate(slice(10, 20), slice(15, 30), 0.79, (20, 15)),  # not sure enough
     ]
-    covered = _surely_covered(Candidates.join(found), size, 0.6)
+    covered = confidently_covered(Candidates.join(found), size, 0.6)
     assert covered[:10, :15].all()
     assert covered.sum() == 150
-    assert not _surely_covered(Candidates.none(), size, 0.6).any()
+    assert not confidently_covered(Candidates.none(), size, 0.6).any()
 
 
 def test_crops_skip_exactly_the_points_in_what_crops_before_surely_know(
@@ -222,7 +222,7 @@ def test_crops_skip_exactly_the_points_in_what_crops_before_surely_know(
         generate(sam, IMAGE, low(points_per_side=8, crop_n_layers=1, skip_covered_iou=skip))
         return asked
 
-    monkeypatch.setattr(generator, "_surely_covered", lambda found, size, skip: known)
+    monkeypatch.setattr(generator, "confidently_covered", lambda found, size, skip: known)
     whole, *crops = prompted(None)
     assert [len(places) for places in (whole, *crops)] == [64] * 5
     left = [{(x, y) for x, y in places if not known[int(y), int(x)]} for places in crops]

@@ -176,12 +176,12 @@ class Training:
         nn.utils.clip_grad_norm_([p for group in groups for p in group["params"] if p.grad is not None], 1.0)
         self.optimiser.step()
         self.step += 1
-        self._follow()
+        self._update_average()
         return outcome
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        """Let the running mean follow; faster at the beginning."""
+    def _update_average(self) -> None:
+        """Exponential moving average of the weights (decay grows to `ema`)."""
         keep = min(self.plan.ema, (self.step + 1) / (self.step + 10))
         for mean, now in zip(self.mean.state_dict().values(), self.sam.state_dict().values(), strict=True):
             if mean.is_floating_point():
