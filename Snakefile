@@ -22,6 +22,7 @@ include: "rules/superpixels.smk"
 include: "rules/regions.smk"
 include: "rules/pooled.smk"
 include: "rules/labels.smk"
+include: "rules/semantics.smk"
 include: "rules/exports.smk"
 include: "rules/report.smk"
 

@@ -107,8 +107,8 @@ class Described:
     """A scene's regions, their features and classes (-1: in no class by a large enough share)."""
 
     def __init__(self, image: NDArray[np.uint8], truth: NDArray[np.int64]) -> None:
-        masks = drawn.graph.generate(image, drawn.GraphOptions())
-        superpixels = drawn.superpixels.label_map(image, drawn.SlicOptions())
+        masks = drawn.graph.Graph(drawn.GraphOptions()).generate(image)
+        superpixels = drawn.slic_labels(image, drawn.SlicOptions())
         merged = drawn.merge(masks, superpixels, drawn.SIDE, drawn.SIDE, drawn.RegionsOptions())
         self.truth, self.regions = truth, [a["segmentation"] for a in merged]
         self.features = drawn.pool(drawn.DaisyLab().extract(image), self.regions, drawn.PoolingOptions()).features
@@ -154,8 +154,8 @@ def by_examples(train: Sequence[Described], test: Sequence[Described], n: int | 
 def by_clusters(train: Sequence[Described], test: Sequence[Described]) -> tuple[float, float]:
     """k-means over the train scenes; clusters are matched to classes so that most pixels of the test scenes agree."""
     features = np.concatenate([s.features for s in train])
-    fitted = drawn.clusters.fit(features, drawn.ClustersOptions(k=drawn.CLASSES, batch_size=512))
-    table = confusion(test, [drawn.clusters.predict(s.features, fitted.centres)[0] for s in test])
+    fitted = drawn.fit(features, drawn.ClustersOptions(k=drawn.CLASSES, batch_size=512))
+    table = confusion(test, [drawn.predict(s.features, fitted.centres)[0] for s in test])
     true, guessed = linear_sum_assignment(-table[:, : drawn.CLASSES])
     order = np.append(guessed[np.argsort(true)], drawn.CLASSES)
     return scores(table[:, order])

@@ -24,6 +24,7 @@ wildcard_constraints:
     segmenter="[^/]+",
     superpixels="[^/]+",
     regions="[^/]+",
+    labeler="[^/]+",
     k="[0-9]+",
 
 

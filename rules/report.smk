@@ -44,6 +44,7 @@ rule page:
 rule overlay:
     """Photo, masks, regions and labels of one image side by side."""
     input:
+        unpack(shown_names),
         image=image_path,
         regions=rules.regions.output.regions,
         labels=rules.labels.output.map,

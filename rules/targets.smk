@@ -7,6 +7,11 @@ def variants():
     return [{"extractor": e, "regions": r} for r in targets.regions for e in targets.extractors]
 
 
+def named_variants():
+    """Every labeler with every kind of region under targets, as the names in their paths."""
+    return [{"labeler": l, "regions": r} for r in CONFIG.targets.regions for l in CONFIG.targeted_labelers]
+
+
 def targets(wildcards):
     """What a plain `snakemake` makes."""
     files = [rules.images.output.table, rules.problems.output.problems]
@@ -16,4 +21,6 @@ def targets(wildcards):
             files.append(rules.comparison.output.table.format(**names))
         for pattern in (rules.labels.output.map, rules.overlay.output.overlay):
             files += per_image(pattern.format(**names, image="{image}"))
+    for names in named_variants():
+        files += per_image(rules.semantics.output.map.format(**names, image="{image}"))
     return files

@@ -81,7 +81,7 @@ def test_the_map_is_the_processors_own(family, image, tmp_path):
     processor.save_pretrained(tmp_path)
     labeler = TransformersLabeler(TransformersOptions(model=str(tmp_path)))
     assert labeler.names == ["sky", "tree", "cup", "cat"]
-    dense = labeler.scores(image, []).dense
+    dense = labeler.scores(image).dense
     with torch.no_grad():
         inputs = processor(images=image, return_tensors="pt")
         outputs = model.eval()(**inputs)
@@ -92,7 +92,7 @@ def test_the_map_is_the_processors_own(family, image, tmp_path):
     assert dense.shape == (4, H, W) and dense.min() >= 0 and dense.sum(axis=0).max() <= 1 + 1e-5
     np.testing.assert_allclose(dense, scores, atol=1e-5)
     assert dense.std() > 0
-    smaller = TransformersLabeler(TransformersOptions(model=str(tmp_path), dense_side=32)).scores(image, [])
+    smaller = TransformersLabeler(TransformersOptions(model=str(tmp_path), dense_side=32)).scores(image)
     assert smaller.dense.shape == (4, 24, 32)
     assert fuse(smaller, [], (H, W), FusionOptions()).map.shape == (H, W)
 

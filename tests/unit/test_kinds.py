@@ -16,6 +16,7 @@ from regionflow.base.options import Kind
 from regionflow.features.kinds import ExtractorOptions, extractor
 from regionflow.formats import rle
 from regionflow.masks.kinds import SegmenterOptions, segmenter
+from regionflow.semantics.kinds import LabelerKind
 
 SEGMENTERS = {
     "graph": {"type": "graph"},
@@ -54,7 +55,9 @@ def test_every_kind_is_tested_here() -> None:
     assert kinds_of(ExtractorOptions).keys() == EXTRACTORS.keys()
 
 
-@pytest.mark.parametrize("kind", [*kinds_of(SegmenterOptions).values(), *kinds_of(ExtractorOptions).values()])
+@pytest.mark.parametrize(
+    "kind", [k for union in (SegmenterOptions, ExtractorOptions, LabelerKind) for k in kinds_of(union).values()]
+)
 def test_a_kind_declares_itself_and_its_class_can_be_built(kind: type[Kind]) -> None:
     made_by = implementation(kind.model_construct())
     first, second, *others = inspect.signature(made_by).parameters.values()

@@ -37,7 +37,15 @@ BASE: dict[str, Any] = {
         "vit": {"type": "timm", "model": "test_vit", "random_seed": 0, "geometry": "resize_long"},
         "encoder": {"type": "sam_encoder", "checkpoint": "sam.pth"},
     },
-    "targets": {"extractors": ["daisy_lab", "vit", "encoder"], "regions": ["default", "graph_fine"]},
+    "labelers": {
+        "few": {"type": "examples", "examples": "examples.tsv", "extractor": "vit"},
+        "seem": {"type": "seem", "checkpoint": "sam.pth", "tables": ["coco_133_to_28"]},
+    },
+    "targets": {
+        "extractors": ["daisy_lab", "vit", "encoder"],
+        "regions": ["default", "graph_fine"],
+        "labelers": ["few", "seem"],
+    },
 }
 
 # Which stage reads the files of which.
@@ -52,10 +60,14 @@ NEEDS = {
     "pooled_set": ["pooled", "images"],
     "clusters": ["pooled_set", "images"],
     "labels": ["pooled", "regions", "clusters"],
-    "overlay": ["regions", "labels"],
+    "classifier": ["pooled_set", "images"],
+    "semantics": ["regions", "pooled", "classifier"],
+    "overlay": ["regions", "labels", "semantics"],
     "contact_sheet": ["overlay", "images"],
 }
-READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images"}
+READS_WEIGHTS = {"masks", "features", "semantics"}
+# Of the stage semantics it is the labelers that look at the image.
+READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images", "semantics"}
 READS_THE_SET = {"images", "pooled_set", "contact_sheet"}  # an input for every image
 
 # Keys that change how work is done or what is asked for, but no file that is there.
@@ -74,6 +86,16 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "images.table": {"images.dir": None, "images.table": "table.tsv"},
     "targets.extractors": {"targets.extractors": ["vit"]},
     "targets.regions": {"targets.regions": ["graph_fine"]},
+    "targets.labelers": {"targets.labelers": ["few"]},
+    "labelers.few.examples": {"labelers.few.examples": "more_examples.tsv"},
+    "labelers.few.extractor": {"labelers.few.extractor": "daisy_lab"},
+    "labelers.few.classes": {"labelers.few.classes": ["sky", "tree"]},
+    "labelers.few.tables": {"labelers.few.tables": ["table.tsv"]},
+    "labelers.few.purity": {"labelers.few.purity": 0.9},
+    "labelers.seem.checkpoint": {"labelers.seem.checkpoint": "other.pth"},
+    "labelers.seem.random_seed": {"labelers.seem.checkpoint": None, "labelers.seem.random_seed": 0},
+    "labelers.seem.classes": {"labelers.seem.classes": ["sky", "tree"], "labelers.seem.tables": []},
+    "labelers.seem.tables": {"labelers.seem.tables": []},
     "segmenters.sam.checkpoint": {"segmenters.sam.checkpoint": "other.pth"},
     "extractors.encoder.checkpoint": {"extractors.encoder.checkpoint": "other.pth"},
     "extractors.encoder.model": {"extractors.encoder.model": "vit_b"},
@@ -110,6 +132,11 @@ def instances(config: Config, images: list[str]) -> Iterator[Instance]:
             yield from (
                 at(stage, extractor=extractor, regions=regions) for stage in ("pooled_set", "clusters", "contact_sheet")
             )
+    for labeler in config.targeted_labelers:
+        for regions in kinds:
+            if config.labelers[labeler].is_fitted:
+                yield at("classifier", labeler=labeler, regions=regions)
+            yield from (at("semantics", labeler=labeler, regions=regions, image=image) for image in images)
     for image in images:
         for segmenter in {kind.segmenter for kind in kinds.values()} - {None}:
             yield at("masks", image=image, segmenter=str(segmenter))
@@ -134,7 +161,20 @@ def reads(config: Config, job: Instance, other: Instance) -> bool:
     if job.stage == "regions":
         kind = config.regions[mine["regions"]]
         mine |= {"segmenter": str(kind.segmenter), "superpixels": str(kind.superpixels)}
+    if job.stage in ("classifier", "semantics"):
+        labeler = config.labelers[mine["labeler"]]
+        mine |= {"extractor": str(labeler.reads_features_of)}
+    if job.stage == "overlay":
+        mine |= {"labeler": config.targeted_labelers[0]}
     return all(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
+
+
+def looks_at_the_image(job: Instance) -> bool:
+    """Whether an image file is among the job's inputs."""
+    names = dict(job.names)
+    if job.stage == "semantics" and not BASE_CONFIG.labelers[names["labeler"]].reads_image:
+        return False
+    return job.stage in READS_THE_IMAGE
 
 
 def stale(config: Config, images: list[str], changed: set[Instance]) -> Counter[str]:
@@ -247,6 +287,8 @@ def everything(tmp_path_factory) -> Matrix:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"image %d" % number)
     (folder / "table.tsv").write_text("id\tpath\n" + "".join(f"{i}\tphotos/{i}.png\n" for i in IMAGES))
+    for name in ("examples.tsv", "more_examples.tsv"):
+        (folder / name).write_text(f"image\tx\ty\tclass\none\t1\t{len(name)}\tsky\n")
     (folder / "sam.pth").write_bytes(b"weights")
     (folder / "other.pth").write_bytes(b"other weights")
     (folder / "model.h5").write_bytes(b"centres")
@@ -311,7 +353,7 @@ def test_a_changed_key_remakes_what_it_feeds_and_what_reads_that(matrix: Matrix,
     else:
         assert fed, f"{path} is declared to change nothing: see regionflow.run.stages"
     if path == "images.dir":  # other files under the same ids
-        fed |= {job for job in matrix.made if job.stage in READS_THE_IMAGE}
+        fed |= {job for job in matrix.made if looks_at_the_image(job)}
     assert found == stale(config, IMAGES, fed)
 
 
@@ -329,7 +371,7 @@ def test_the_command_line_s_resources_remake_nothing(matrix: Matrix, arguments: 
 def test_a_changed_image_remakes_its_chain_and_the_set(own: Matrix) -> None:
     image = own.folder / "photos/one.png"
     image.write_bytes(b"another image")
-    changed = {job for job in own.made if job.stage in READS_THE_IMAGE and dict(job.names).get("image", "one") == "one"}
+    changed = {job for job in own.made if looks_at_the_image(job) and dict(job.names).get("image", "one") == "one"}
     assert own.run(BASE, "-n") == stale(BASE_CONFIG, IMAGES, changed)
 
 
@@ -356,11 +398,26 @@ def test_replaced_weights_remake_what_they_make(own: Matrix) -> None:
     changed = {
         job
         for job in own.made
-        if job.stage in ("masks", "features") and {"sam", "encoder"} & set(dict(job.names).values())
+        if job.stage in ("masks", "features", "semantics")
+        and {"sam", "encoder", "seem"} & set(dict(job.names).values())
     }
     assert own.run(BASE, "-n") == stale(BASE_CONFIG, IMAGES, changed)
 
 
 def test_touched_weights_remake_nothing(own: Matrix) -> None:
     os.utime(own.folder / "sam.pth")
+    assert not own.run(BASE, "-n")
+
+
+def test_an_added_example_remakes_the_fit_and_the_names_only(own: Matrix) -> None:
+    with (own.folder / "examples.tsv").open("a") as file:
+        file.write("one\t5\t5\ttree\n")
+    changed = {job for job in own.made if job.stage == "classifier"}
+    expected = stale(BASE_CONFIG, IMAGES, changed)
+    assert expected.keys() == {"classifier", "semantics", "overlay", "contact_sheet"}
+    assert own.run(BASE, "-n") == expected
+
+
+def test_touched_examples_remake_nothing(own: Matrix) -> None:
+    os.utime(own.folder / "examples.tsv")
     assert not own.run(BASE, "-n")

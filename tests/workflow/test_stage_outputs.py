@@ -35,9 +35,11 @@ CONFIG = {
     "segmenters": {"small": {"type": "sam", "model": "sam_tiny", **LOW_THRESHOLDS, "points_per_side": 4}},
     "regions": {"default": {"segmenter": "small"}},
     "extractors": {"vit": {"type": "timm", "model": "test_vit", "random_seed": 0}},
-    "targets": {"extractors": ["daisy_lab", "vit"]},
+    "labelers": {"few": {"type": "examples", "examples": "examples.tsv", "extractor": "daisy_lab", "suggestions": 3}},
+    "targets": {"extractors": ["daisy_lab", "vit"], "labelers": ["few"]},
     "clusters": {"k": [3, 2]},
 }
+EXAMPLES = "image\tx\ty\tclass\na\t5\t5\tone\na\t60\t48\ttwo\nb\t5\t90\tone\nb\t60\t48\tthree\n"
 TARGETS = ["all", "export", "results/masks/graph/a.json", "results/report/daisy_lab/default/report.html"]
 NEEDS_A_NETWORK = {"weights"}  # what it writes is the file that was asked for
 # What a file says about how it was made, and what differs from machine to machine in the last bits.
@@ -113,6 +115,7 @@ def written(tmp_path_factory) -> dict[str, dict[str, Any]]:
     save_photos(folder / "photos", ["a.png", "b.png"])
     for photo in (folder / "photos").iterdir():
         os.utime(photo, (1_700_000_000, 1_700_000_000))  # the table of images has it
+    (folder / "examples.tsv").write_text(EXAMPLES)
     configuration = folder / "config.yaml"
     configuration.write_text(yaml.safe_dump(CONFIG))
     plan = snakemake(folder, configuration, "-n", "-p", *TARGETS)

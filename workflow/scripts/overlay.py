@@ -3,6 +3,7 @@
 from regionflow.formats.labels import read_label_map
 from regionflow.formats.pictures import write_jpeg
 from regionflow.formats.regions import read_regions
+from regionflow.formats.semantics import read_semantics
 from regionflow.report.panels import notice, panels
 from regionflow.run.adapters import open_image
 from regionflow.run.job import Job
@@ -14,5 +15,9 @@ def run(job: Job) -> None:
         picture = notice(f"{info.file_name}: {info.error}")
     else:
         regions = read_regions(job.input("regions"))
-        picture = panels(image, regions, read_label_map(job.input("labels")), job.options["max_side"])
+        named = None
+        if "names" in job.inputs:
+            named = read_label_map(job.input("named")), read_semantics(job.input("names")).classes
+        labels = read_label_map(job.input("labels"))
+        picture = panels(image, regions, labels, job.options["max_side"], named)
     write_jpeg(job.outputs["overlay"], picture)

@@ -37,5 +37,16 @@ BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
         **{name: {"type": "sam_encoder", **sam} for name, sam in _SAM.items()},
         "sam_tiny": {"type": "sam_encoder", "model": "sam_tiny"},
     },
+    "labelers": {
+        "sample_photos": {"type": "examples", "examples": "sample_photos", "extractor": "daisy_lab"},
+        "seem": {"type": "seem", "checkpoint": "weights/seem_focall_v0.pt"},
+        "eomt_coco_l": {"type": "transformers", "model": "tue-mps/coco_panoptic_eomt_large_640"},
+        "mask2former_coco_l": {"type": "transformers", "model": "facebook/mask2former-swin-large-coco-panoptic"},
+        "mask2former_ade_l": {"type": "transformers", "model": "facebook/mask2former-swin-large-ade-semantic"},
+        "segformer_cityscapes_b5": {
+            "type": "transformers",
+            "model": "nvidia/segformer-b5-finetuned-cityscapes-1024-1024",
+        },
+    },
 }
 """By group and name."""

@@ -15,8 +15,8 @@ PREAMBLE = """# Configuration
 job starts, all at once, each with the path of its key. A second file is laid over it with
 `snakemake --configfile my.yaml`, a single key with `--config clusters='{k: 46}'`.
 
-Named groups (`segmenters`, `superpixels`, `regions`, `extractors`) take any number of variants; `targets` chooses which
-are made. Files of other variants stay where they are.
+Named groups (`segmenters`, `superpixels`, `regions`, `extractors`, `labelers`) take any number of variants; `targets`
+chooses which are made. Files of other variants stay where they are.
 
 This file and schema.json are written from `src/regionflow/config/types.py` and the options beside the
 code that uses them, by `make config-docs`; a test fails when they differ.

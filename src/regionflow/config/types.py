@@ -18,6 +18,7 @@ from regionflow.masks.kinds import SegmenterOptions
 from regionflow.pooled.options import PoolingOptions
 from regionflow.regions.options import RegionsOptions
 from regionflow.report.options import ReportOptions
+from regionflow.semantics.kinds import LabelerKind
 from regionflow.superpixels.options import SlicOptions
 
 GROUPS = {
@@ -25,6 +26,7 @@ GROUPS = {
     "superpixels": "superpixels",
     "regions": "regions",
     "extractors": "extractor",
+    "labelers": "labeler",
 }
 """The groups of named variants, and the wildcard that names a variant in paths."""
 
@@ -36,6 +38,9 @@ class TargetsOptions(Options):
     """Names from `extractors`."""
     regions: Annotated[list[Annotated[Name, Refers("regions")]], Field(min_length=1)] = ["default"]
     """Names from `regions`."""
+    labelers: list[Annotated[Name, Refers("labelers")]] | None = None
+    """Names from `labelers`, which name every kind of region here; null: sample_photos for the sample photos, none
+    for other images."""
 
 
 class RuntimeOptions(Options):
@@ -89,6 +94,8 @@ class Config(Options):
         {}, validate_default=True
     )
     """Named feature extractors; `type` says which kind."""
+    labelers: Annotated[dict[Name, LabelerKind], _beside_builtin("labelers")] = Field({}, validate_default=True)
+    """Named labelers, which give class names to regions; `type` says which kind."""
     pooling: PoolingOptions = PoolingOptions()
     """How a feature map becomes one vector per region."""
     clusters: ClustersOptions = ClustersOptions()
@@ -97,3 +104,11 @@ class Config(Options):
     """Pictures for people."""
     runtime: RuntimeOptions = RuntimeOptions()
     """Device, threads, batch sizes."""
+
+    @property
+    def targeted_labelers(self) -> list[str]:
+        """The names under targets, or what null stands for."""
+        if self.targets.labelers is not None:
+            return self.targets.labelers
+        samples = self.images.dir is None and self.images.table is None
+        return ["sample_photos"] if samples else []

@@ -14,12 +14,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.base.errors import UserError
-from regionflow.base.options import canonical_json
+from regionflow.formats.hdf5 import open_hdf5, write_hdf5
 
-
-class BadClassifier(UserError):
-    """A file of a classifier that cannot be used; the text names it."""
+WHAT = "a classifier of regions"
 
 
 @dataclass(frozen=True)
@@ -63,10 +60,12 @@ class Validation:
         return float((self.guess == self.truth).sum() / self.guessed) if self.guessed else float("nan")
 
 
-def write(path: Path, classifier: Classifier, validation: Validation, provenance: Mapping[str, object]) -> None:
-    """Write a classifier."""
+def write_classifier(
+    path: Path, classifier: Classifier, validation: Validation, provenance: Mapping[str, object]
+) -> None:
+    """Write a classifier and what cross-validation said of it."""
     text = h5py.string_dtype()
-    with h5py.File(path, "w") as file:
+    with write_hdf5(path, provenance) as file:
         file.create_dataset("names", data=classifier.names, dtype=text)
         for name in ("mean", "scale", "weights", "bias", "examples"):
             file[name] = getattr(classifier, name)
@@ -74,30 +73,23 @@ def write(path: Path, classifier: Classifier, validation: Validation, provenance
         file["example_region"], file["example_class"] = validation.region, validation.truth
         file["example_guess"] = validation.guess
         file.attrs["method"] = classifier.method
-        file.attrs["provenance"] = canonical_json(provenance)
 
 
-def read(path: Path) -> Classifier:
+def read_classifier(path: Path) -> Classifier:
     """Read a classifier.
 
-    Raises BadClassifier, naming the file, if it is none or damaged.
+    Raises BadFile, naming the file, if it is none or damaged.
     """
-    try:
-        with h5py.File(path) as file:
-            arrays = {name: file[name][:] for name in ("mean", "scale", "weights", "bias", "examples")}
-            return Classifier(names=list(file["names"].asstr()[:]), method=str(file.attrs["method"]), **arrays)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise BadClassifier(f"{path}: not a classifier of regions ({error}); delete it and run again") from error
+    with open_hdf5(path, WHAT) as file:
+        arrays = {name: file[name][:] for name in ("mean", "scale", "weights", "bias", "examples")}
+        return Classifier(names=list(file["names"].asstr()[:]), method=str(file.attrs["method"]), **arrays)
 
 
 def read_validation(path: Path) -> Validation:
     """Read what cross-validation said.
 
-    Raises BadClassifier as `read`.
+    Raises BadFile as `read_classifier`.
     """
-    try:
-        with h5py.File(path) as file:
-            arrays = [file[f"example_{name}"][:] for name in ("region", "class", "guess")]
-            return Validation(list(file["example_image"].asstr()[:]), *arrays)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise BadClassifier(f"{path}: not a classifier of regions ({error}); delete it and run again") from error
+    with open_hdf5(path, WHAT) as file:
+        arrays = [file[f"example_{name}"][:] for name in ("region", "class", "guess")]
+        return Validation(list(file["example_image"].asstr()[:]), *arrays)

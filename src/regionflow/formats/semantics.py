@@ -1,4 +1,4 @@
-"""Class names of one image's regions: a JSON file, and a label map as 16-bit PNG.
+"""Class names of one image's regions: a JSON file; the label map beside it is one of `formats.labels`.
 
 {"image": {image_id, file_name, height, width[, error]}, "classes": [name, ...], "regions": [{region_id, class, name,
 score, top, decided_by}], "shares": {regions, dense, none}, "generator": {...}}. `class` is the value in the label map:
@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from regionflow.base.errors import UserError
+from regionflow.base.errors import BadFile
+from regionflow.base.files import write_text
 from regionflow.base.options import canonical_json
 from regionflow.formats.regions import Generator, ImageInfo
 
@@ -26,10 +25,6 @@ NONE = 0
 TOP = 5
 """Classes that a region's record lists with their scores."""
 DecidedBy = Literal["regions", "dense", "none"]
-
-
-class BadSemanticsFile(UserError):
-    """A file of class names that cannot be used; the text names it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class Semantics:
         return None if value == NONE else self.classes[value - 1]
 
 
-def write(path: Path, semantics: Semantics) -> None:
+def write_semantics(path: Path, semantics: Semantics) -> None:
     """Write one image's classes.
 
     Raises ValueError for a class value that `classes` does not have.
@@ -73,7 +68,7 @@ def write(path: Path, semantics: Semantics) -> None:
         "shares": dict(semantics.shares),
         "generator": asdict(semantics.generator),
     }
-    path.write_text(canonical_json(content) + "\n", encoding="utf-8")
+    write_text(path, canonical_json(content) + "\n")
 
 
 def _record(region: RegionClass, name: str | None) -> dict[str, Any]:
@@ -92,10 +87,10 @@ def short(score: float) -> float:
     return float(str(np.float16(score)))
 
 
-def read(path: Path) -> Semantics:
+def read_semantics(path: Path) -> Semantics:
     """Read one image's classes.
 
-    Raises BadSemanticsFile, naming the file, if it is damaged or not of this layout.
+    Raises BadFile, naming the file, if it is damaged or not of this layout.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -103,8 +98,10 @@ def read(path: Path) -> Semantics:
         regions = [_region(record, classes) for record in content["regions"]]
         shares = {key: float(share) for key, share in content["shares"].items()}
         return Semantics(ImageInfo(**content["image"]), classes, regions, shares, Generator(**content["generator"]))
+    except FileNotFoundError:
+        raise BadFile(f"{path}: no such file; run snakemake to make it") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadSemanticsFile(f"{path}: not a file of class names ({error}); delete it and run again") from error
+        raise BadFile.damaged(path, "a file of class names", error) from error
 
 
 def _region(record: Mapping[str, Any], classes: Sequence[str]) -> RegionClass:
@@ -116,23 +113,3 @@ def _region(record: Mapping[str, Any], classes: Sequence[str]) -> RegionClass:
     if record["decided_by"] not in get_args(DecidedBy):
         raise ValueError(f"{record['region_id']} is decided by {record['decided_by']!r}")
     return RegionClass(str(record["region_id"]), value, float(record["score"]), top, record["decided_by"])
-
-
-def write_map(path: Path, labels: NDArray[np.integer]) -> None:
-    """Write a label map [H, W] as 16-bit PNG; one zero pixel for an image that could not be read."""
-    Image.fromarray(labels.astype(np.uint16) if labels.size else np.zeros((1, 1), np.uint16)).save(path, format="PNG")
-
-
-def read_map(path: Path) -> NDArray[np.int64]:
-    """Read a label map [H, W].
-
-    Raises BadSemanticsFile, naming the file, if it is not a PNG of one channel.
-    """
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            labels = np.asarray(image).astype(np.int64)
-    except (OSError, SyntaxError) as error:
-        raise BadSemanticsFile(f"{path}: not a label map ({error}); delete it and run again") from error
-    if labels.ndim != 2:
-        raise BadSemanticsFile(f"{path}: not a label map: it has {labels.shape[-1]} channels")
-    return labels

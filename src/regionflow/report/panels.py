@@ -16,10 +16,21 @@ LINE = (255, 255, 255)
 INK, PAPER = (40, 40, 40), 255
 BAR, GAP = 24, 6
 SHEET_WIDTH = 1600
+# Depth of a class's largest patch, as a share of the shorter side, from which on its name is written.
+LEAST_NAMED = 0.02
 
 
-def panels(image: Picture, regions: RegionFile, labels: NDArray[np.integer], max_side: int) -> Picture:
-    """Photo, masks, regions and labels [H, W] of one image side by side, each at most `max_side` long."""
+def panels(
+    image: Picture,
+    regions: RegionFile,
+    labels: NDArray[np.integer],
+    max_side: int,
+    named: tuple[NDArray[np.integer], Sequence[str]] | None = None,
+) -> Picture:
+    """Photo, masks, regions and labels [H, W] of one image side by side, each at most `max_side` long.
+
+    `named`: a label map of classes and the classes' names, for one panel more.
+    """
     height, width = image.shape[:2]
     masks = [a["segmentation"] for a in regions.annotations]
     from_segmenter = [a["segmentation"] for a in regions.annotations if a["source"] != SLIC]
@@ -31,7 +42,10 @@ def panels(image: Picture, regions: RegionFile, labels: NDArray[np.integer], max
         (f"{len(masks)} regions", _numbered(image, masks, colours)),
         ("clusters", overlay(image, labels, colours, alpha=0.7)),
     ]
-    return _row([_titled(_shrunk(view, max_side), title) for title, view in views])
+    row = [_titled(_shrunk(view, max_side), title) for title, view in views]
+    if named is not None:
+        row.append(_titled(_with_names(image, *named, max_side), "classes"))
+    return _row(row)
 
 
 def notice(text: str) -> Picture:
@@ -64,6 +78,29 @@ def _shrunk(view: Picture, max_side: int) -> Picture:
         return view
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return cv2.resize(view, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _with_names(image: Picture, labels: NDArray[np.integer], names: Sequence[str], max_side: int) -> Picture:
+    """The overlay of a map of classes, each class's name in the middle of its largest patch."""
+    view = _shrunk(overlay(image, labels, palette(len(names)), alpha=0.7), max_side)
+    size = view.shape[1], view.shape[0]
+    small = cv2.resize(labels.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST)
+    for value in np.unique(small[small > 0]).tolist():
+        # The pixel farthest from the edge of the class; a class on a few pixels keeps its name to itself.
+        depth = cv2.distanceTransform(np.pad(small == value, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        if depth[y, x] >= LEAST_NAMED * min(small.shape):
+            _written(view, names[value - 1], int(x), int(y))
+    return view
+
+
+def _written(view: Picture, text: str, x: int, y: int) -> None:
+    """Write a word on a dark plate around (x, y), inside the picture."""
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
+    left = min(max(2, x - width // 2), max(2, view.shape[1] - width - 3))
+    bottom = min(max(height + 3, y + height // 2), view.shape[0] - 4)
+    cv2.rectangle(view, (left - 2, bottom - height - 3), (left + width + 1, bottom + 3), INK, cv2.FILLED)
+    cv2.putText(view, text, (left, bottom), cv2.FONT_HERSHEY_SIMPLEX, 0.4, LINE, 1, cv2.LINE_AA)
 
 
 def _titled(panel: Picture, title: str) -> Picture:

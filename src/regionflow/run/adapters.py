@@ -15,6 +15,8 @@ from regionflow.images.read import UnreadableImage, read_image
 from regionflow.masks.kinds import Segmenter, SegmenterOptions, segmenter
 from regionflow.run.devices import pick
 from regionflow.run.job import Job
+from regionflow.semantics.kinds import Labeler, LabelerKind, labeler
+from regionflow.semantics.options import LabelerOptions
 
 T = TypeVar("T")
 
@@ -45,6 +47,13 @@ def segmenter_of(job: Job) -> Segmenter:
 def extractor_of(job: Job) -> Extractor:
     """The extractor of a job of stage features."""
     return for_job(job, "extractor", ExtractorOptions, extractor)
+
+
+def labeler_of(job: Job) -> tuple[Labeler, LabelerOptions]:
+    """The labeler of a job of stage semantics, and its options."""
+    options = read_kind(LabelerKind, job.options["labeler"])
+    assert isinstance(options, LabelerOptions)
+    return for_job(job, "labeler", LabelerKind, labeler), options
 
 
 def for_job(job: Job, name: str, union: Any, build: Callable[[Any, str], T]) -> T:

@@ -20,3 +20,4 @@ def _targeted(config: Config) -> Iterator[tuple[str, Kind]]:
     segmenters = {config.regions[name].segmenter for name in config.targets.regions} - {None}
     yield from ((f"segmenters.{name}", config.segmenters[name]) for name in sorted(map(str, segmenters)))
     yield from ((f"extractors.{name}", config.extractors[name]) for name in config.targets.extractors)
+    yield from ((f"labelers.{name}", config.labelers[name]) for name in config.targeted_labelers)

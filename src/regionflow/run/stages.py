@@ -11,6 +11,8 @@ from typing import Any
 
 from regionflow.base.options import Kind, Options
 from regionflow.config.types import GROUPS, Config
+from regionflow.semantics.options import ExamplesOptions
+from regionflow.semantics.shipped import table_path
 from regionflow.weights.files import file_sha256, identity
 
 Names = Mapping[str, str]
@@ -58,6 +60,27 @@ def _slic(config: Config, names: Names) -> Mapping[str, Any]:
     return {"slic": config.superpixels[names["superpixels"]], "reading": config.images.reading}
 
 
+def _labeler(config: Config, names: Names) -> Mapping[str, Any]:
+    """A labeler with what its class tables say; how images are read only if it looks at them."""
+    labeler = config.labelers[names["labeler"]]
+    tables = [path.is_file() and file_sha256(path) for path in map(table_path, labeler.tables)]
+    options = {**_model(config, "labeler", labeler), "tables_sha256": tables}
+    return options if labeler.reads_image else {key: options[key] for key in options.keys() - {"reading"}}
+
+
+def _classifier(config: Config, names: Names) -> Mapping[str, Any]:
+    """A labeler that is fitted, with what its examples say: of the options those that the fit reads."""
+    labeler = config.labelers[names["labeler"]]
+    assert isinstance(labeler, ExamplesOptions)
+    return {"labeler": labeler, "examples_sha256": examples_sha256(labeler.path)}
+
+
+def examples_sha256(path: Path) -> dict[str, str]:
+    """sha256 of a file of examples, or of every label map in a folder, by name; empty for what is not there."""
+    files = sorted(path.rglob("*.png")) if path.is_dir() else [path] if path.is_file() else []
+    return {file.relative_to(path.parent).as_posix(): file_sha256(file) for file in files}
+
+
 def _clusters(config: Config, names: Names) -> Mapping[str, Any]:
     """The options of one fit: of the k in the path, or of the first."""
     # Not `in`: the names may be Snakemake's wildcards, a list that is asked by key.
@@ -102,6 +125,8 @@ STAGES: dict[str, Stage] = {
     "clusters": Stage(2, _clusters),
     "comparison": Stage(1),
     "labels": Stage(3, _labels),
+    "classifier": Stage(1, _classifier),
+    "semantics": Stage(1, _labeler, "labelers"),
     "overlay": Stage(2, _overlay),
     "contact_sheet": Stage(1, lambda config, names: {"images": config.report.contact_sheet_images}),
     "page": Stage(2, _page),

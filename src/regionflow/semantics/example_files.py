@@ -130,9 +130,9 @@ def resolve(
 ) -> tuple[list[LabelledRegion], list[str]]:
     """The region that each example means, each region once, and notes on what is left out.
 
-    `regions` gives the region file of an image. Left out are examples of images that could not be read, and regions
-    that hold points of two classes, since coarse regions make that of good points. Raises BadExamples, naming `path`,
-    for points outside of their image or in no region, and region ids that do not exist.
+    `regions` gives the region file of an image. Left out are examples of images that could not be read, points in no
+    region, and regions that hold points of two classes: other regions make that of good points. Raises BadExamples,
+    naming `path`, for points outside of their image and region ids that do not exist.
     """
     problems, notes = [], []
     labelled: dict[tuple[str, int], list[Example]] = {}
@@ -144,9 +144,15 @@ def resolve(
         owners = to_label_map(masks_of(file), range(1, len(file.annotations) + 1), *file.size).astype(np.int64) - 1
         for example in (e for e in examples if e.image == image):
             try:
-                labelled.setdefault((image, _number(example, file, owners)), []).append(example)
+                number = _number(example, file, owners)
             except ValueError as error:
                 problems.append((example.line, f"line {example.line}: {error}"))
+                continue
+            if number < 0 and example.point is not None:
+                x, y = example.point
+                notes.append(f"line {example.line}: ({x:g}, {y:g}) lies in no region of {image}: it is left out")
+            else:
+                labelled.setdefault((image, number), []).append(example)
     _tell(path, [text for _, text in sorted(problems)])
     for (image, number), same in labelled.items():
         if len({example.name for example in same}) > 1:
@@ -157,7 +163,7 @@ def resolve(
 
 
 def _number(example: Example, file: RegionFile, owners: NDArray[np.int64]) -> int:
-    """The region that an example means. Raises ValueError if there is none."""
+    """The region that an example means, -1 for a point in none. Raises ValueError for a place that is not there."""
     height, width = file.size
     if example.point is None:
         number = example.region or 0
@@ -167,10 +173,7 @@ def _number(example: Example, file: RegionFile, owners: NDArray[np.int64]) -> in
     x, y = example.point
     if not (0 <= x < width and 0 <= y < height):
         raise ValueError(f"({x:g}, {y:g}) is outside of {example.image}, which is {width} x {height} pixels")
-    number = int(owners[int(y), int(x)])
-    if number < 0:
-        raise ValueError(f"({x:g}, {y:g}) lies in no region of {example.image}")
-    return number
+    return int(owners[int(y), int(x)])
 
 
 def from_label_maps(
@@ -228,3 +231,22 @@ def _pure(inside: NDArray[np.int64], purity: float) -> int:
 def _tell(path: Path, problems: Sequence[str]) -> None:
     if problems:
         raise BadExamples("\n".join([f"{path}: {len(problems)} mistake(s) in the examples:", *problems]))
+
+
+def read_examples(
+    path: Path,
+    classes: Sequence[str] | None,
+    purity: float,
+    images: Collection[str],
+    regions: Callable[[str], RegionFile],
+) -> tuple[list[LabelledRegion], list[str], list[str]]:
+    """The labelled regions of a file or folder of examples, the class names in order, and notes on what was left out.
+
+    `images` are all ids of the set, `regions` gives the region file of one. Raises BadExamples, naming every mistake.
+    """
+    if path.is_dir():
+        names = list(classes or ())
+        return from_label_maps(path, names, images, regions, purity), names, []
+    examples = read_tsv(path, classes, images)
+    labelled, notes = resolve(path, examples, regions)
+    return labelled, class_names(examples, classes), notes

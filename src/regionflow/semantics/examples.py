@@ -6,19 +6,23 @@ softmax over squared distances is a linear classifier too. Both are stored as th
 was the better of the two from one example a class on (docs/semantics.md).
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from regionflow.base.errors import UserError
 from regionflow.formats.classifiers import Classifier, Validation
-from regionflow.formats.pooled import BLOCK_ROWS, SetColumn
+from regionflow.formats.hdf5 import open_hdf5
+from regionflow.formats.pooled import BLOCK_ROWS, SetColumn, image_ids
+from regionflow.semantics.example_files import LabelledRegion
+from regionflow.semantics.fuse import LabelScores
 from regionflow.semantics.options import ExamplesOptions
+from regionflow.semantics.seen import Seen
 
 Features = NDArray[np.float32]
 # Groups of images in cross-validation.
@@ -174,48 +178,45 @@ def validate(examples: ExampleSet, known: Scaling, options: ExamplesOptions) -> 
     return Validation(examples.images, examples.regions, truth, guess)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A region worth labelling: its row of the set, the likeliest class and by how much it leads."""
+class Examples:
+    """The labeler: it has no model of its own, but the classifier that was fitted to the examples."""
 
-    row: int
-    guess: int
-    margin: float
+    def __init__(self, options: ExamplesOptions, device: str = "cpu") -> None:
+        self.options = options
+
+    def label(self, seen: Seen) -> LabelScores:
+        """Scores of region features; a region without features is none."""
+        if seen.classifier is None:
+            raise ValueError("the labeler needs the classifier that was fitted to its examples")
+        sure = probabilities(seen.classifier, seen.pooled)
+        without = np.asarray(np.isnan(sure).any(axis=1))
+        rows = np.concatenate([np.nan_to_num(sure), without[:, None]], axis=1).astype(np.float32)
+        return LabelScores(regions=rows, names=seen.classifier.names)
 
 
-def worth_labelling(
-    features: SetColumn | Features,
-    classifier: Classifier,
-    areas: NDArray[np.int64],
-    labelled: Iterable[int],
-    count: int,
-) -> list[Candidate]:
-    """The regions whose label would tell most: where the two likeliest classes are close, one of each kind.
-
-    Of the `20 * count` regions with the smallest margin (weighed by the square root of the area, as one large region
-    is worth many small ones) k-means makes `count` groups, and each gives its first.
-    """
-    margins = np.full(len(features), np.inf)
-    guesses = np.zeros(len(features), np.int64)
-    for start in range(0, len(features), BLOCK_ROWS):
-        part = slice(start, start + BLOCK_ROWS)
-        sure = probabilities(classifier, np.asarray(features[part], np.float32))
-        good = np.isfinite(sure).all(axis=1)
-        best = np.sort(sure[good], axis=1)[:, -2:]
-        margins[part][good] = best[:, 1] - best[:, 0]
-        guesses[part][good] = sure[good].argmax(axis=1)
-    margins[list(labelled)] = np.inf
-    worth = np.sqrt(areas) * (1 - margins)
-    pool = np.argsort(-worth, kind="stable")[: 20 * count]
-    pool = pool[np.isfinite(margins[pool])]
-    if not len(pool) or not count:
-        return []
-    taken = features.take(np.sort(pool)) if isinstance(features, SetColumn) else features[np.sort(pool)]
-    standard = (taken - classifier.mean) / classifier.scale
-    with threadpool_limits(1):
-        groups = KMeans(min(count, len(pool)), n_init=1, random_state=0).fit_predict(standard)
-    of_row = dict(zip(np.sort(pool).tolist(), groups.tolist(), strict=True))
-    first: dict[int, int] = {}
-    for row in pool.tolist():
-        first.setdefault(of_row[row], row)
-    return [Candidate(row, int(guesses[row]), float(margins[row])) for row in first.values()]
+def of_set(pooled: Path, labelled: Sequence[LabelledRegion], names: list[str]) -> tuple[ExampleSet, list[str]]:
+    """The examples with their features from a set file, and notes on those that have none."""
+    images = image_ids(pooled)
+    with open_hdf5(pooled, "a set of region features") as file:
+        image, region = file["image"][:], file["region"][:]
+    place = {(images[i], int(r)): row for row, (i, r) in enumerate(zip(image, region, strict=True))}
+    there = [one for one in labelled if (one.image, one.region) in place]
+    rows = np.array([place[one.image, one.region] for one in there], np.int64)
+    order = np.argsort(rows, kind="stable")
+    there = [there[i] for i in order.tolist()]
+    features = SetColumn(pooled).take(rows[order]).astype(np.float32)
+    finite = np.asarray(np.isfinite(features).all(axis=1))
+    some = ExampleSet(
+        names,
+        [one.image for one in there],
+        np.array([one.region for one in there], np.int64),
+        np.array([names.index(one.name) for one in there], np.int64),
+        features,
+    ).some(finite)
+    kept = set(zip(some.images, some.regions.tolist(), strict=True))
+    notes = [
+        f"region {one.region} of {one.image} has no usable features: the example is left out"
+        for one in labelled
+        if (one.image, one.region) not in kept
+    ]
+    return some, notes

@@ -7,13 +7,11 @@ With SEEM's scores this is the rule of the SAM + SEEM pipeline by fremk (its `in
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.base.options import Options
 from regionflow.formats import rle
 from regionflow.formats.features import FeatureMap
 from regionflow.formats.geometry import Geometry
@@ -21,29 +19,12 @@ from regionflow.formats.regions import Annotation
 from regionflow.formats.rle import to_label_map
 from regionflow.formats.semantics import NONE, TOP, DecidedBy, RegionClass
 from regionflow.pooled.pool import pool
+from regionflow.semantics.options import FusionOptions
 from regionflow.semantics.tables import ClassTable
 
 Scores = NDArray[np.float32]
 # Values of an upsampled dense map held at a time: 64 MiB of float32.
 _BLOCK = 1 << 24
-
-
-class FusionOptions(Options):
-    """How scores become classes: common to all labelers."""
-
-    min_score: float = 0.0
-    """A class with a lower score (0 to 1) does not win: the region goes to the dense map's vote, the pixel to none."""
-    erode: bool = True
-    """Leave out a region's border (an 11 x 11 ellipse, 3 x 3 for thin regions) where scores are read under its mask."""
-    visible: bool = False
-    """Look only at the part of a region that no smaller region covers."""
-    vote: bool = True
-    """A region without a class takes that of most of its pixels in the dense map, if the labeler has one."""
-    fill: bool = True
-    """Pixels in no region take the class of the dense map, if the labeler has one; otherwise they have none."""
-    merge: Literal["scores", "labels"] = "scores"
-    """With a class table: scores of classes that become one are added before the likeliest is taken; or, as the
-    SAM + SEEM pipeline does, the likeliest is taken first and then renamed."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +33,12 @@ class LabelScores:
 
     regions: [R, C + 1], rows sum to 1, the last column is none; or None for a labeler that knows no regions
     dense: [C, h, w], not negative, sums over C at most 1 (the rest is none), the whole image; or None
+    names: those of the classes
     """
 
     regions: Scores | None = None
     dense: Scores | None = None
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regionflow.formats import rle
+from regionflow.formats.regions import masks_of
 from regionflow.semantics import prompts, seem_checkpoint
 from regionflow.semantics.fuse import LabelScores, looked_at, normalised
 from regionflow.semantics.options import SeemOptions
 from regionflow.semantics.seem_network import LEVELS, Maps, Seem, SeemSize, sample
-from regionflow.semantics.tables import coco_panoptic
+from regionflow.semantics.seen import Seen
+from regionflow.semantics.shipped import coco_panoptic
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 MULTIPLE = 32
@@ -56,6 +59,10 @@ class SeemLabeler:
         self.names = list(names)
         self.device = torch.device(device)
         self.network, self.rows = network.to(self.device), rows.to(self.device)
+
+    def label(self, seen: Seen) -> LabelScores:
+        """Scores of an image and its regions."""
+        return replace(self.scores(seen.pixels, masks_of(seen.regions)), names=self.names)
 
     @torch.inference_mode()
     def scores(self, image: NDArray[np.uint8], masks: Sequence[rle.Rle]) -> LabelScores:

@@ -8,17 +8,14 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regionflow.base.errors import UserError
+from regionflow.semantics.shipped import SHIPPED_TABLES, table_path
 
 COLUMNS = ("source", "target")
-SHIPPED = ("coco_133_to_28", "coco_28_to_19")
-"""The tables that come along, by name: COCO panoptic's 133 classes to the 28 of the SAM + SEEM pipeline, to its 19."""
 
 
 class BadClassTable(UserError):
@@ -44,7 +41,7 @@ class ClassTable:
 
 
 def read_table(name: str, sources: Sequence[str]) -> ClassTable:
-    """The table of a name of `SHIPPED` or a path, for a labeler with the classes `sources`.
+    """The table of a name of `SHIPPED_TABLES` or a path, for a labeler with the classes `sources`.
 
     Raises BadClassTable with all of: classes that are missing, unknown or stand twice, and lines without a target.
     """
@@ -76,13 +73,6 @@ def read_tables(names: Sequence[str], sources: Sequence[str]) -> ClassTable | No
     return chain
 
 
-def table_path(name: str) -> Path:
-    """The file of a table: that of a shipped name, or the path itself."""
-    if name in SHIPPED:
-        return Path(str(resources.files("regionflow.semantics") / "class_tables" / f"{name}.tsv"))
-    return Path(name)
-
-
 def _lines(name: str) -> list[tuple[int, str, str]]:
     """Line number, source and target of every line."""
     path = table_path(name)
@@ -96,11 +86,5 @@ def _lines(name: str) -> list[tuple[int, str, str]]:
                 for n, row in enumerate(reader, start=2)
             ]
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(SHIPPED)
+        known = ", ".join(SHIPPED_TABLES)
         raise BadClassTable(f"{name}: not a class table ({error}); give a path, or one of {known}") from error
-
-
-def coco_panoptic() -> list[str]:
-    """COCO panoptic's 133 class names in the order of its models, with their suffixes (tree-merged, door-stuff)."""
-    text = resources.files("regionflow.semantics").joinpath("coco_panoptic.txt").read_text(encoding="utf-8")
-    return text.splitlines()

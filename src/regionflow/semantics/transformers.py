@@ -3,7 +3,7 @@
 One adapter: the image processor's own post-processing gives the score of every class at every pixel.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from regionflow.base.errors import UserError
-from regionflow.formats import rle
 from regionflow.semantics.fuse import LabelScores, normalised
 from regionflow.semantics.options import TransformersOptions
+from regionflow.semantics.seen import Seen
 
 MISSING = "transformers is not installed: pip install 'regionflow[semantics]'"
 SUFFIXES = ("ForUniversalSegmentation", "ForSemanticSegmentation", "ForInstanceSegmentation")
@@ -33,8 +33,12 @@ class TransformersLabeler:
         known = model.config.id2label
         self.names = [str(known[i]) for i in range(len(known))]
 
+    def label(self, seen: Seen) -> LabelScores:
+        """Scores of an image; regions take the means of its dense map."""
+        return replace(self.scores(seen.pixels), names=self.names)
+
     @torch.inference_mode()
-    def scores(self, image: NDArray[np.uint8], masks: Sequence[rle.Rle]) -> LabelScores:
+    def scores(self, image: NDArray[np.uint8]) -> LabelScores:
         """The dense map of an RGB image [H, W, 3], no larger than `dense_side`; regions take its means."""
         height, width = image.shape[:2]
         scale = min(1.0, self._options.dense_side / max(height, width))
@@ -78,8 +82,3 @@ def _load(name: str) -> tuple[Any, Any]:
     if not hasattr(getattr(processor, "image_processor", processor), "post_process_semantic_segmentation"):
         raise UserError(f"{name}: its image processor has no semantic post-processing; see docs/semantics.md")
     return processor, model
-
-
-def build(options: TransformersOptions, device: str = "cpu") -> TransformersLabeler:
-    """The labeler that the options describe. Raises UserError as `TransformersLabeler`."""
-    return TransformersLabeler(options, device)

@@ -5,6 +5,7 @@ pass over the images. `box`, `masked` and `both` encode one crop of the image pe
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from torch import Tensor
 
 from regionflow.base.errors import UserError
 from regionflow.formats import rle
+from regionflow.formats.regions import masks_of
 from regionflow.semantics import prompts
 from regionflow.semantics.fuse import LabelScores
 from regionflow.semantics.options import WordsOptions
+from regionflow.semantics.seen import Seen
 from regionflow.weights.checkpoint import CheckpointError
 
 BATCH = 32
@@ -35,6 +38,12 @@ class WordsLabeler:
         self._model = self._model.to(device)
         self.names = [synonyms[0] for synonyms in options.words]
         self.rows = class_rows(self._model, tokenizer, options.words, options.templates, device)
+
+    def label(self, seen: Seen) -> LabelScores:
+        """Scores of region features, or of crops of an image."""
+        if self._options.regions == "pooled":
+            return replace(self.region_scores(seen.pooled), names=self.names)
+        return replace(self.scores(seen.pixels, masks_of(seen.regions)), names=self.names)
 
     @torch.inference_mode()
     def scores(self, image: NDArray[np.uint8], masks: Sequence[rle.Rle]) -> LabelScores:
@@ -125,8 +134,3 @@ def _crop(image: NDArray[np.uint8], mask: rle.Rle, kind: str) -> Image.Image:
     if kind == "masked":
         inside[~rle.decode(mask)[rows, columns]] = FILL
     return Image.fromarray(out)
-
-
-def build(options: WordsOptions, device: str = "cpu") -> WordsLabeler:
-    """The labeler that the options describe. Raises UserError as `load_clip`."""
-    return WordsLabeler(options, device)

@@ -77,7 +77,6 @@ def test_all_mistakes_of_the_lines_are_told_at_once(tmp_path):
 
 def test_mistakes_against_the_regions_are_told_at_once_in_the_order_of_the_lines(tmp_path):
     examples = [
-        Example(2, "b", "sky", point=(29, 3)),
         Example(3, "a", "sky", point=(30, 3)),
         Example(4, "a", "sky", point=(12, 3)),
         Example(6, "a", "tree", region=2),
@@ -85,9 +84,8 @@ def test_mistakes_against_the_regions_are_told_at_once_in_the_order_of_the_lines
     with pytest.raises(BadExamples) as error:
         resolve(tmp_path / "p.tsv", examples, region_file)
     lines = str(error.value).splitlines()
-    assert lines[0].endswith("3 mistake(s) in the examples:")
+    assert lines[0].endswith("2 mistake(s) in the examples:")
     assert lines[1:] == [
-        "line 2: (29, 3) lies in no region of b",
         "line 3: (30, 3) is outside of a, which is 30 x 20 pixels",
         "line 6: a has no region 2, only 2",
     ]
@@ -146,3 +144,10 @@ def test_label_maps_that_do_not_fit_are_all_named(tmp_path):
     assert "a.png: (20, 31) pixels" in str(error.value) and "b.png: value 3, but there are 2" in str(error.value)
     with pytest.raises(BadExamples, match=r"no image of the set has a label map here, such as q\.png"):
         from_label_maps(tmp_path, ["sky", "tree"], ["q"], region_file, 0.8)
+
+
+def test_a_point_in_no_region_is_left_out_and_said(tmp_path):
+    examples = [Example(2, "b", "sky", point=(29, 3)), Example(3, "b", "sky", point=(28, 3))]
+    labelled, notes = resolve(tmp_path, examples, region_file)
+    assert labelled == [LabelledRegion("b", 0, "sky")]
+    assert notes == ["line 2: (29, 3) lies in no region of b: it is left out"]

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from regionflow.base.errors import UserError
-from regionflow.formats import classifiers
-from regionflow.formats.classifiers import BadClassifier
+from regionflow.base.errors import BadFile, UserError
+from regionflow.formats.classifiers import read_classifier, read_validation, write_classifier
 from regionflow.semantics.examples import (
     ExampleSet,
     NotEnoughExamples,
@@ -13,9 +12,9 @@ from regionflow.semantics.examples import (
     probabilities,
     scaling,
     validate,
-    worth_labelling,
 )
 from regionflow.semantics.options import ExamplesOptions
+from regionflow.semantics.suggestions import most_telling
 
 NAMES = ["sky", "tree", "cup"]
 
@@ -124,11 +123,14 @@ def test_regions_worth_labelling_are_unsure_different_and_unlabelled():
     features = np.concatenate([features, np.repeat(doubtful, 5, axis=0)]).astype(np.float32)
     classifier = fit(examples(5), scaling(features), options())
     areas = np.full(len(features), 100)
-    chosen = worth_labelling(features, classifier, areas, labelled=[180], count=4)
-    assert 180 not in {c.row for c in chosen} and len(chosen) == 4
+    known = np.arange(len(features)) == 180
+    chosen = most_telling(features, classifier, areas, known, count=4)
+    rows = [row for row, _, _ in chosen]
+    assert 180 not in rows and len(rows) == 4
     # Five copies of one doubtful region are worth one question.
-    assert sum(c.row > 180 for c in chosen) == 1 and chosen[0].row > 180
-    assert worth_labelling(features, classifier, areas, labelled=[], count=0) == []
+    assert sum(row > 180 for row in rows) == 1 and rows[0] > 180
+    assert most_telling(features, classifier, areas, known, count=0) == []
+    assert most_telling(features, classifier, areas, np.ones_like(known), count=4) == []
 
 
 def test_a_classifier_is_stored_as_arrays_and_refused_where_it_is_none(tmp_path):
@@ -136,16 +138,16 @@ def test_a_classifier_is_stored_as_arrays_and_refused_where_it_is_none(tmp_path)
     known = scaling(some.features)
     classifier, validation = fit(some, known, options()), validate(some, known, options())
     path = tmp_path / "classifier.h5"
-    classifiers.write(path, classifier, validation, {"stage": "classifier"})
-    again = classifiers.read(path)
+    write_classifier(path, classifier, validation, {"stage": "classifier"})
+    again = read_classifier(path)
     assert again.names == NAMES and again.method == "logistic"
     np.testing.assert_array_equal(probabilities(again, some.features), probabilities(classifier, some.features))
-    assert classifiers.read_validation(path).accuracy == validation.accuracy
+    assert read_validation(path).accuracy == validation.accuracy
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(BadClassifier, match=r"classifier\.h5"):
-        classifiers.read(path)
-    with pytest.raises(BadClassifier, match=r"classifier\.h5"):
-        classifiers.read_validation(path)
+    with pytest.raises(BadFile, match=r"classifier\.h5"):
+        read_classifier(path)
+    with pytest.raises(BadFile, match=r"classifier\.h5"):
+        read_validation(path)
 
 
 def test_class_names_that_stand_twice_are_told_together():

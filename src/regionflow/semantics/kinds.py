@@ -1,0 +1,32 @@
+"""The kinds of labelers, and how one is built."""
+
+from typing import Annotated, Protocol
+
+from pydantic import Field
+
+from regionflow.base.kinds import implementation
+from regionflow.semantics.fuse import LabelScores
+from regionflow.semantics.options import ExamplesOptions, SeemOptions, TransformersOptions, WordsOptions
+from regionflow.semantics.seen import Seen
+
+LabelerKind = Annotated[ExamplesOptions | SeemOptions | TransformersOptions | WordsOptions, Field(discriminator="type")]
+
+
+class Labeler(Protocol):
+    """Anything that scores class names for the regions or pixels of an image."""
+
+    def label(self, seen: Seen) -> LabelScores:
+        """Scores of regions, a dense map or both, and the names of the classes.
+
+        Raises ValueError if what the labeler's options ask for was not shown.
+        """
+        ...
+
+
+def labeler(options: LabelerKind, device: str = "cpu") -> Labeler:
+    """The labeler that the options describe, its model (if it has one) loaded on `device`.
+
+    Raises UserError, naming the model or file, if there is no such model, or its weights or library are missing.
+    """
+    built: Labeler = implementation(options)(options, device)
+    return built
