@@ -1,4 +1,4 @@
-"""What is in the set of images and what is not: our own outputs, odd names, colliding ids. Nothing is missing unsaid."""
+"""What is in the set of images and what is not: own outputs, odd names, colliding ids. Nothing is missing unsaid."""
 
 import os
 
