@@ -24,7 +24,6 @@ wildcard_constraints:
     segmenter="[^/]+",
     superpixels="[^/]+",
     regions="[^/]+",
-    labeler="[^/]+",
     k="[0-9]+",
 
 

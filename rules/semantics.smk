@@ -3,6 +3,10 @@
 from snakemake.exceptions import WorkflowError
 
 
+wildcard_constraints:
+    labeler="[^/]+",
+
+
 def examples(wildcards):
     """The examples of a labeler. Their content is in the options, so their time of change does not matter."""
     labeler = declared("labelers", wildcards)
