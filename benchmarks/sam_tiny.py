@@ -33,13 +33,13 @@ from regionflow.formats.rle import to_label_map
 from regionflow.images import scenes
 from regionflow.images.find import sample_photos
 from regionflow.images.read import read_image
+from regionflow.images.scenes import FIRST_TEST_SEED, FIRST_VALIDATION_SEED
 from regionflow.masks import graph
 from regionflow.masks.options import GraphOptions, SamOptions
 from regionflow.report.panels import overlay
 from regionflow.sam.build import build_sam
 from regionflow.sam.generator import generate
 from regionflow.sam.prompting import Prompter
-from regionflow.train.sam_tiny.data import FIRST_TEST_SEED, FIRST_VALIDATION_SEED
 
 Masks = NDArray[np.bool_]
 BANDS = ((64, 256), (256, 1024), (1024, 4096), (4096, 1 << 30))

@@ -19,6 +19,7 @@ from regionflow.masks.kinds import SegmenterOptions, segmenter
 from regionflow.semantics.kinds import LabelerKind
 
 SEGMENTERS = {
+    "merge_tree": {"type": "merge_tree", "min_size": 1},
     "graph": {"type": "graph"},
     "sam": {"type": "sam", "model": "sam_tiny", **LOW_THRESHOLDS, "points_per_side": 3},
 }

@@ -16,7 +16,7 @@ from regionflow.formats.regions import masks_of, read_regions
 
 def test_a_folder_gives_the_files_that_the_rules_gave(finished, tmp_path):
     workspace, _ = finished
-    for stage, folder, suffix in (("masks", "masks/graph", "json"), ("superpixels", "superpixels/slic", "png")):
+    for stage, folder, suffix in (("masks", "masks/merge_tree", "json"), ("superpixels", "superpixels/slic", "png")):
         main([stage, str(workspace.path("photos")), "--out", str(tmp_path / stage)])
         made = sorted(p.relative_to(tmp_path / stage) for p in (tmp_path / stage).rglob(f"*.{suffix}"))
         assert len(made) == 4
@@ -39,7 +39,7 @@ def test_one_image_and_a_configuration(finished, tmp_path):
 
 @pytest.mark.parametrize("form", ["png", "json"])
 def test_mask_files_in_the_forms_of_amg(finished, tmp_path, form):
-    masks = finished[0].path("results/masks/graph")
+    masks = finished[0].path("results/masks/merge_tree")
     main(["amg", str(masks), "--out", str(tmp_path), "--form", form])
     with (tmp_path / "masks.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -96,7 +96,7 @@ def test_labels_do_not_depend_on_cores_or_on_a_resumed_run(finished, tmp_path, c
     other = Workspace(tmp_path / "other", original.config)
     shutil.copytree(original.path("photos"), other.path("photos"))
     # Half of it first, in an order of its own.
-    other.snakemake(f"results/pooled/{VARIANT}/wide.h5", "results/masks/graph/one.json", cores=cores)
+    other.snakemake(f"results/pooled/{VARIANT}/wide.h5", "results/masks/merge_tree/one.json", cores=cores)
     other.snakemake(cores=cores)
     assert labels(other) == labels(original)
     with h5py.File(original.path(CENTRES)) as first, h5py.File(other.path(CENTRES)) as second:

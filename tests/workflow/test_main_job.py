@@ -28,7 +28,7 @@ def test_every_target_is_made_and_nothing_is_left_to_do(workspace):
     for image in IMAGES:
         for file in (
             f"features/daisy_lab/{image}.h5",
-            f"masks/graph/{image}.json",
+            f"masks/merge_tree/{image}.json",
             f"superpixels/slic/{image}.png",
             f"superpixels/slic/{image}.json",
             f"regions/default/{image}.json",
@@ -49,7 +49,7 @@ def test_every_target_is_made_and_nothing_is_left_to_do(workspace):
     assert "Nothing to be done" in workspace.snakemake("-n").output
 
 
-@pytest.mark.parametrize("folder", ["masks/graph", "superpixels/slic", "regions/default"])
+@pytest.mark.parametrize("folder", ["masks/merge_tree", "superpixels/slic", "regions/default"])
 @pytest.mark.parametrize("image", GOOD)
 def test_rle_area_and_bbox_of_every_record_agree(finished, folder, image):
     content = records(finished[0], folder, image)
@@ -67,7 +67,7 @@ def test_rle_area_and_bbox_of_every_record_agree(finished, folder, image):
 
 @pytest.mark.parametrize("image", GOOD)
 def test_regions_cover_all_that_superpixels_give_back_under_the_rule(finished, image):
-    masks, regions = (records(finished[0], f, image)["annotations"] for f in ("masks/graph", "regions/default"))
+    masks, regions = (records(finished[0], f, image)["annotations"] for f in ("masks/merge_tree", "regions/default"))
     covered = np.any([coco.decode(a["segmentation"]) for a in masks], axis=0)
     labels = np.asarray(Image.open(finished[0].path(f"results/superpixels/slic/{image}.png")))
     expected = covered.copy()
@@ -122,7 +122,7 @@ def test_a_broken_image_is_recorded_everywhere_and_stops_nothing(finished):
         end = text[text.index("1 image(s) could not be read") :]
         assert "photos/broken.jpg: " + problem["reason"] in end
         assert "steps (100%) done" not in end
-    for folder in ("masks/graph", "superpixels/slic", "regions/default"):
+    for folder in ("masks/merge_tree", "superpixels/slic", "regions/default"):
         content = records(workspace, folder, "broken")
         assert content["annotations"] == []
         assert content["image"]["error"] == problem["reason"]
@@ -136,14 +136,14 @@ def test_a_broken_image_is_recorded_everywhere_and_stops_nothing(finished):
 
 def test_on_bad_image_fail_makes_it_a_failure(workspace):
     workspace.config = {**workspace.config, "images": {"dir": "photos", "on_bad_image": "fail"}}
-    workspace.path("results/masks/graph/broken.json").unlink()
-    run = workspace.snakemake("results/masks/graph/broken.json", ok=False)
+    workspace.path("results/masks/merge_tree/broken.json").unlink()
+    run = workspace.snakemake("results/masks/merge_tree/broken.json", ok=False)
     assert run.code != 0
     assert (
         "photos/broken.jpg: damaged: image file is truncated"
-        in workspace.path("logs/masks/graph/broken.log").read_text()
+        in workspace.path("logs/masks/merge_tree/broken.log").read_text()
     )
-    assert not workspace.path("results/masks/graph/broken.json").exists()
+    assert not workspace.path("results/masks/merge_tree/broken.json").exists()
 
 
 def test_changed_compactness_remakes_superpixels_and_what_hangs_on_them(workspace):
@@ -203,7 +203,7 @@ def test_mistakes_are_told_before_any_job(workspace):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("masks/graph/nobody.json", "there is no image 'nobody' in photos"),
+        ("masks/merge_tree/nobody.json", "there is no image 'nobody' in photos"),
         ("masks/grph/one.json", "'grph' is not declared under segmenters in the configuration (known: graph"),
         ("superpixels/fine/one.json", "'fine' is not declared under superpixels"),
         ("labels/dino/default/one.png", "'dino' is not declared under extractors"),

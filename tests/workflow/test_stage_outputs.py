@@ -40,7 +40,7 @@ CONFIG = {
     "clusters": {"k": [3, 2]},
 }
 EXAMPLES = "image\tx\ty\tclass\na\t5\t5\tone\na\t60\t48\ttwo\nb\t5\t90\tone\nb\t60\t48\tthree\n"
-TARGETS = ["all", "export", "results/masks/graph/a.json", "results/report/daisy_lab/default/report.html"]
+TARGETS = ["all", "export", "results/masks/merge_tree/a.json", "results/report/daisy_lab/default/report.html"]
 NEEDS_A_NETWORK = {"weights"}  # what it writes is the file that was asked for
 # What a file says about how it was made, and what differs from machine to machine in the last bits.
 LEFT_OUT = {"generator", "provenance", "counts", "library_version", "params", "weights_sha256"}

@@ -26,6 +26,7 @@ _SAM_TINY_THRESHOLDS = {
 
 BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
     "segmenters": {
+        "merge_tree": {"type": "merge_tree"},
         "graph": {"type": "graph"},
         **{name: {"type": "sam", **sam} for name, sam in _SAM.items()},
         "sam_tiny": {"type": "sam", "model": "sam_tiny", **_SAM_TINY_THRESHOLDS},

@@ -14,6 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
+FIRST_TRAINING_SEED = 0
+FIRST_VALIDATION_SEED = 10_000_000
+FIRST_TEST_SEED = 20_000_000
+"""Scenes are numbered by their seeds; the three sets never meet."""
+
 SIDE = 256
 SMALLEST_SHAPE = 60
 """Pixels; a shape with fewer is not drawn. What later shapes leave visible of a larger one can be less."""

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from regionflow.base.kinds import implementation
 from regionflow.formats.regions import Annotation
-from regionflow.masks.options import GraphOptions, SamOptions
+from regionflow.masks.options import GraphOptions, MergeTreeOptions, SamOptions
 
-SegmenterOptions = Annotated[GraphOptions | SamOptions, Field(discriminator="type")]
+SegmenterOptions = Annotated[MergeTreeOptions | GraphOptions | SamOptions, Field(discriminator="type")]
 
 
 class Segmenter(Protocol):

@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from regionflow.base.arrays import check_rgb
 from regionflow.formats import rle
 from regionflow.formats.regions import Annotation, annotation
 from regionflow.masks import cells
 from regionflow.masks.agglomerate import agglomerate
-from regionflow.masks.merge_tree_options import MergeTreeOptions
+from regionflow.masks.options import MergeTreeOptions
 from regionflow.masks.tree import MergeTree
 
 SOURCE = "merge_tree"
@@ -25,11 +26,23 @@ IOU_POWER, IOU_HALF = 1.38, 0.53
 Floats = NDArray[np.float64]
 
 
+class MergeTreeSegmenter:
+    """The merge tree as a segmenter."""
+
+    def __init__(self, options: MergeTreeOptions, device: str = "cpu", points_per_batch: int | None = None) -> None:
+        self._options = options  # there is no model: device and batch have no effect
+
+    def generate(self, image: NDArray[np.uint8]) -> list[Annotation]:
+        """Masks of an RGB image [H, W, 3], best predicted IoU first; any two are nested or disjoint."""
+        return generate(image, self._options)
+
+
 def generate(image: NDArray[np.uint8], options: MergeTreeOptions) -> list[Annotation]:
-    """Masks of an RGB image [H, W, 3], best predicted IoU first; any two are nested or disjoint.
+    """What `MergeTreeSegmenter.generate` gives.
 
     `stability_score` of a mask is the share of the merge distances up to its parent's over which it stands.
     """
+    check_rgb(image, "merge_tree segmenter")
     height, width = image.shape[:2]
     tree = build(image, options)
     scores = prominence(tree)

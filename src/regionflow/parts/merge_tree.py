@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from regionflow.formats.parts import PartMasks
 from regionflow.masks import merge_tree
-from regionflow.masks.merge_tree_options import MergeTreeOptions
+from regionflow.masks.options import MergeTreeOptions
 from regionflow.masks.tree import MergeTree
 from regionflow.parts.options import TeacherOptions
 from regionflow.parts.teacher import patch_points

@@ -10,7 +10,7 @@ from regionflow.base.options import Fraction, Name, Options, Refers
 class RegionsOptions(Options):
     """One kind of region: a segmenter's masks, and superpixels where no mask is."""
 
-    segmenter: Annotated[Name, Refers("segmenters")] | None = "graph"
+    segmenter: Annotated[Name, Refers("segmenters")] | None = "merge_tree"
     """Name of the segmenter whose masks come first; null for superpixels alone."""
     superpixels: Annotated[Name, Refers("superpixels")] | None = "slic"
     """Name of the superpixels that fill what the masks leave uncovered; null for masks alone."""

@@ -117,7 +117,7 @@ STAGES: dict[str, Stage] = {
     "weights": Stage(1),
     "images": Stage(2, _image_list),
     "features": Stage(2, _extractor, "extractors", {"features": ".h5"}, default="daisy_lab"),
-    "masks": Stage(3, _segmenter, "segmenters", {"masks": ".json"}, default="graph"),
+    "masks": Stage(3, _segmenter, "segmenters", {"masks": ".json"}, default="merge_tree"),
     "superpixels": Stage(2, _slic, "superpixels", {"labels": ".png", "regions": ".json"}, default="slic"),
     "regions": Stage(1, lambda config, names: {"regions": config.regions[names["regions"]]}, "regions"),
     "pooled": Stage(1, lambda config, names: {"pooling": config.pooling}),

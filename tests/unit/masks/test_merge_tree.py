@@ -12,7 +12,7 @@ from helpers.scenes import photo
 from regionflow.formats import rle
 from regionflow.masks import cells, merge_tree
 from regionflow.masks.agglomerate import agglomerate
-from regionflow.masks.merge_tree_options import MergeTreeOptions
+from regionflow.masks.options import MergeTreeOptions
 
 WEIGHTS = cells.Weights(border_weight=0.5, size_power=0.4, contact_power=0.2)
 

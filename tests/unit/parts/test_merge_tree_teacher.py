@@ -7,7 +7,7 @@ from skimage import data
 from helpers import nested
 from regionflow.formats import rle
 from regionflow.formats.parts import PartMasks
-from regionflow.masks.merge_tree_options import MergeTreeOptions
+from regionflow.masks.options import MergeTreeOptions
 from regionflow.parts.merge_tree import MergeTreeTeacher
 from regionflow.parts.options import TeacherOptions
 from regionflow.parts.targets import members

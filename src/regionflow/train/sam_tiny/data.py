@@ -15,13 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regionflow.images import scenes
+from regionflow.images.scenes import FIRST_TRAINING_SEED
 from regionflow.sam.architecture import PIXEL_MEAN, PIXEL_STD
 from regionflow.sam.tiny import EDGE_STRIDE, SIDE, STRIDE
-
-FIRST_TRAINING_SEED = 0
-FIRST_VALIDATION_SEED = 10_000_000
-FIRST_TEST_SEED = 20_000_000
-"""Scenes are numbered by their seeds; the three sets never meet."""
 
 MEAN = torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1)
 STD = torch.tensor(PIXEL_STD).view(1, 3, 1, 1)
