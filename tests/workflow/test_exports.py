@@ -94,7 +94,7 @@ def test_the_table_has_scores_and_boxes(exported):
         rows = list(csv.DictReader(file))
     for row in rows:
         assert int(row["width"]) * int(row["height"]) >= int(row["area"]) > 0
-        assert (row["predicted_iou"] != "") == (row["source"] == "graph")
+        assert (row["predicted_iou"] != "") == (row["source"] == "merge_tree")
         assert float(row["distance"]) >= 0
 
 

@@ -183,7 +183,7 @@ def test_two_extractors_and_two_kinds_of_region_share_the_masks(workspace):
     workspace.config = {
         **workspace.config,
         "extractors": {"vit": {"type": "timm", "model": "test_vit", "random_seed": 0}},
-        "regions": {"sam": {"segmenter": "graph", "superpixels": None}},
+        "regions": {"sam": {"segmenter": "merge_tree", "superpixels": None}},
         "targets": {"extractors": ["daisy_lab", "vit"], "regions": ["default", "sam"]},
     }
     jobs = workspace.snakemake("-n", "--forceall").jobs()
@@ -204,7 +204,7 @@ def test_mistakes_are_told_before_any_job(workspace):
     ("target", "message"),
     [
         ("masks/merge_tree/nobody.json", "there is no image 'nobody' in photos"),
-        ("masks/grph/one.json", "'grph' is not declared under segmenters in the configuration (known: graph"),
+        ("masks/grph/one.json", "'grph' is not declared under segmenters in the configuration (known: merge_tree, graph"),
         ("superpixels/fine/one.json", "'fine' is not declared under superpixels"),
         ("labels/dino/default/one.png", "'dino' is not declared under extractors"),
         ("labels/daisy_lab/nothing/one.png", "'nothing' is not declared under regions"),
