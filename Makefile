@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo report test lint test-slow train-sam-tiny config-docs clean
+.PHONY: help demo report test lint test-slow train-sam-tiny notebook config-docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test       install, lint, and run the tests"
 	@echo "make test-slow  the proofs that take minutes"
 	@echo "make train-sam-tiny  train the embedded SAM anew, into build/sam_tiny (hours; goes on where it was stopped)"
+	@echo "make notebook   write examples/tour.ipynb from examples/tour.py"
 	@echo "make config-docs  write config/README.md and schema.json from the types"
 	@echo "make clean      remove what a run makes (results/, logs/, .snakemake/)"
 
@@ -46,6 +47,10 @@ test-slow: $(VENV)/.installed
 train-sam-tiny: $(VENV)/.installed
 	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456 \
 		$(BIN)/python -m regionflow.train.sam_tiny.train --out build/sam_tiny --threads 2
+
+# Without outputs: the notebook is the script in cells.
+notebook: $(VENV)/.installed
+	$(BIN)/jupytext --quiet --to notebook examples/tour.py
 
 config-docs: $(VENV)/.installed
 	$(BIN)/python -m regionflow.config.document config

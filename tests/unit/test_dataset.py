@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import numpy as np
 import pytest
 
@@ -157,3 +158,16 @@ def test_train_linear_example(results: Any) -> None:
     numbers = [float(number) for number in re.findall(r"\d\.\d{3}", output)]
     accuracy, accuracy_by_area, chance, _ = numbers
     assert min(accuracy, accuracy_by_area) > 0.9 > chance
+
+
+def test_the_tour_runs_and_its_notebook_is_made_from_it(results: Any) -> None:
+    root, features = results
+    command = [sys.executable, str(EXAMPLES / "tour.py")]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root.parent).stdout.splitlines()
+    assert lines[0] == f"{len(features)} regions of {len(IMAGES)} images, 6 channels"
+    assert len(lines) == 2 + 2 + 3
+    cells = json.loads((EXAMPLES / "tour.ipynb").read_text())["cells"]
+    script = jupytext.read(EXAMPLES / "tour.py")["cells"]
+    sources = [[cell["cell_type"], "".join(cell["source"])] for cell in cells]
+    assert sources == [[c["cell_type"], c["source"]] for c in script], "run `make notebook`"
+    assert not any(cell.get("outputs") for cell in cells)

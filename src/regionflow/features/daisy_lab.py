@@ -59,8 +59,8 @@ def _daisy(lightness: NDArray[np.float32]) -> NDArray[np.float32]:
     for row in range(0, rows, STRIP):
         height = min(STRIP, rows - row)
         strip = padded[row * STEP : (row + height) * STEP + BEFORE + AFTER]
-        found = daisy(strip, step=STEP, radius=RADIUS, rings=2, histograms=6, orientations=8, normalization="off")
-        strips.append(found[SKIPPED : SKIPPED + height, SKIPPED : SKIPPED + columns])
+        blurred = daisy(strip, step=STEP, radius=RADIUS, rings=2, histograms=6, orientations=8, normalization="off")
+        strips.append(blurred[SKIPPED : SKIPPED + height, SKIPPED : SKIPPED + columns])
     descriptors = np.concatenate(strips)
     # A cell without gradients has no direction: it stays zero, and noise far below one grey level stays small.
     return descriptors / np.maximum(np.linalg.norm(descriptors, axis=2, keepdims=True), 1e-3)

@@ -42,12 +42,12 @@ class Scene:
 
     def regions(self, least: int = 64) -> NDArray[np.bool_]:
         """All different true regions of at least `least` pixels, wholes and parts: bool [K, SIDE, SIDE]."""
-        found = {}
+        distinct = {}
         for labels in (self.wholes, self.parts):
             for i in np.flatnonzero(np.bincount(labels.ravel()) >= least):
                 mask = labels == i
-                found[mask.tobytes()] = mask
-        return np.stack(list(found.values()))
+                distinct[mask.tobytes()] = mask
+        return np.stack(list(distinct.values()))
 
 
 def draw(seed: int) -> Scene:

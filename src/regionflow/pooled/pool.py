@@ -51,11 +51,11 @@ class RegionPooler:
         """Give each vanished region that has pixels the one cell that they weigh most."""
         vanished = [index for index, count in enumerate(counts) if count == 0]
         weights = region_weights([regions[index] for index in vanished], self.geometry)
-        found = [row for row, size in enumerate(np.diff(weights.indptr)) if size]
-        if not found:
+        with_pixels = [row for row, size in enumerate(np.diff(weights.indptr)) if size]
+        if not with_pixels:
             return samples, counts
-        cells = [_heaviest(weights, row) for row in found]
-        nearest = [vanished[row] for row in found]
+        cells = [_heaviest(weights, row) for row in with_pixels]
+        nearest = [vanished[row] for row in with_pixels]
         self.status[nearest] = Status.NEAREST
         extra = sparse.csr_array((np.ones(len(cells)), (np.arange(len(cells)), cells)), (len(cells), samples.shape[1]))
         owner = np.concatenate([np.repeat(np.arange(len(counts)), counts), nearest])

@@ -63,6 +63,6 @@ def uncovered_superpixels(
 
 def _fragments(mask: rle.Rle, label: int) -> list[Annotation]:
     """One record per 4-connected piece, in raster order of the pieces' first pixels."""
-    _, found = cv2.connectedComponents(rle.decode(mask).astype(np.uint8), connectivity=4)
-    pieces = found.astype(np.int64)
+    _, components = cv2.connectedComponents(rle.decode(mask).astype(np.uint8), connectivity=4)
+    pieces = components.astype(np.int64)
     return [annotation(piece, SLIC, label=label) for piece in rle.from_label_map(pieces - 1).values()]

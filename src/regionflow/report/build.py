@@ -49,23 +49,23 @@ def build(path: Path, title: str, sources: Sources, limits: Limits) -> None:
     """Write the page of one variant."""
     rows = read_images(sources.table)
     centres = read_centres(sources.centroids)
-    found = survey.survey(rows, lambda row: read_labels(for_image(sources.labels, row.id)), len(centres))
+    counts = survey.survey(rows, lambda row: read_labels(for_image(sources.labels, row.id)), len(centres))
     readable = [number for number, row in enumerate(rows) if row.status == "ok"]
     shown = {readable[i] for i in survey.spread(limits.images, len(readable))}
-    galleries = [survey.gallery(found.candidates[c], shown, limits.crops) for c in range(len(centres))]
+    galleries = [survey.gallery(counts.candidates[c], shown, limits.crops) for c in range(len(centres))]
     images, crops = _pictures(sources, limits, rows, shown, galleries)
     points = features_map.features_map(
         sources.pooled, lambda image: read_labels(for_image(sources.labels, image)), limits.regions
     )
     data = {
-        "summary": _summary(sources, rows, found),
+        "summary": _summary(sources, rows, counts),
         "images": {
             "id": [row.id for row in rows],
             "split": [row.split for row in rows],
             "height": [row.height for row in rows],
             "width": [row.width for row in rows],
-            "regions": found.regions,
-            "regions_covered": [round(share, 4) for share in found.regions_covered],
+            "regions": counts.regions,
+            "regions_covered": [round(share, 4) for share in counts.regions_covered],
             "shown": sorted(shown),
         },
         "clusters": [
@@ -74,7 +74,7 @@ def build(path: Path, title: str, sources: Sources, limits: Limits) -> None:
                 "colour": colour,
                 "crops": [crops[c, i] for i in range(len(galleries[c])) if (c, i) in crops],
             }
-            for c, (size, colour) in enumerate(zip(found.sizes.tolist(), palette(len(centres)).tolist(), strict=True))
+            for c, (size, colour) in enumerate(zip(counts.sizes.tolist(), palette(len(centres)).tolist(), strict=True))
         ],
         "palette": palette(42).tolist(),
         "map": points,
@@ -111,7 +111,7 @@ def _pictures(
     return images, crops
 
 
-def _summary(sources: Sources, rows: list[ImageRow], found: survey.Survey) -> dict[str, Any]:
+def _summary(sources: Sources, rows: list[ImageRow], counts: survey.Survey) -> dict[str, Any]:
     pixels = np.array([row.height * row.width for row in rows], dtype=float)
     names = [row.split for row in rows]
     silhouette = read_silhouette(sources.centroids)
@@ -119,10 +119,10 @@ def _summary(sources: Sources, rows: list[ImageRow], found: survey.Survey) -> di
         "images": len(rows),
         "unreadable": sum(row.status != "ok" for row in rows),
         "splits": {name: names.count(name) for name in sorted(set(names))},
-        "regions": sum(found.regions),
-        "masks_covered": float(pixels @ found.masks_covered / max(1.0, pixels.sum())),
-        "regions_covered": float(pixels @ found.regions_covered / max(1.0, pixels.sum())),
-        "empty": int((found.sizes == 0).sum()),
+        "regions": sum(counts.regions),
+        "masks_covered": float(pixels @ counts.masks_covered / max(1.0, pixels.sum())),
+        "regions_covered": float(pixels @ counts.regions_covered / max(1.0, pixels.sum())),
+        "empty": int((counts.sizes == 0).sum()),
         "silhouette": None if np.isnan(silhouette) else silhouette,
     }
 

@@ -52,22 +52,22 @@ def _escape(text: str) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of this library, Python and what computes."""
-    found = {"regionflow": __version__, "Python": platform.python_version()}
+    installed = {"regionflow": __version__, "Python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def timings(logs: Path) -> list[dict[str, Any]]:
     """Jobs, and seconds in all, on average and at most, of every stage, from the logs of its jobs."""
     seconds: dict[str, list[float]] = defaultdict(list)
     for log in logs.rglob("*.log"):
-        found = TIMING.findall(log.read_text(encoding="utf-8", errors="replace"))
-        if found:
-            seconds[found[-1][0]].append(float(found[-1][1]))
+        times = TIMING.findall(log.read_text(encoding="utf-8", errors="replace"))
+        if times:
+            seconds[times[-1][0]].append(float(times[-1][1]))
     return [
         {"stage": stage, "jobs": len(s), "total": round(sum(s), 3), "mean": round(sum(s) / len(s), 4), "max": max(s)}
         for stage, s in sorted(seconds.items(), key=lambda item: -sum(item[1]))

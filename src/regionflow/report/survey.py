@@ -36,22 +36,22 @@ class Survey:
 def survey(rows: Sequence[ImageRow], read: Callable[[ImageRow], Labels], k: int) -> Survey:
     """Read every label file once. Of each image and cluster the regions nearest to and farthest from the centre are
     kept as candidates."""
-    found = Survey(np.zeros(k, np.int64))
+    counts = Survey(np.zeros(k, np.int64))
     for number, row in enumerate(rows):
         labels = read(row)
-        found.regions.append(len(labels.cluster))
-        found.masks_covered.append(labels.covered["masks"])
-        found.regions_covered.append(labels.covered["regions"])
+        counts.regions.append(len(labels.cluster))
+        counts.masks_covered.append(labels.covered["masks"])
+        counts.regions_covered.append(labels.covered["regions"])
         own: dict[int, list[Candidate]] = defaultdict(list)
         for region_id, cluster in labels.cluster.items():
             distance = labels.distance[region_id]
             if cluster >= 0 and distance is not None:
-                found.sizes[cluster] += 1
+                counts.sizes[cluster] += 1
                 own[cluster].append(Candidate(distance, number, region_id))
         for cluster, regions in own.items():
             regions.sort(key=lambda c: c.distance)
-            found.candidates[cluster] += regions[:PER_IMAGE] + regions[PER_IMAGE:][-1:]
-    return found
+            counts.candidates[cluster] += regions[:PER_IMAGE] + regions[PER_IMAGE:][-1:]
+    return counts
 
 
 def gallery(candidates: Sequence[Candidate], shown: set[int], count: int) -> list[Candidate]:

@@ -36,43 +36,45 @@ def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> Sam:
         raise ValueError(f"unknown SAM model {model!r}; choose one of {', '.join(MODELS)}, auto")
     state = load_state_dict(checkpoint)
     try:
-        found = identify(state)
+        architecture = identify(state)
     except NotSamError as error:
         raise CheckpointError(f"{checkpoint} holds {error}. Give the weights of {model}.") from None
-    if model not in ("auto", found.model):
-        raise CheckpointError(f"{checkpoint} holds {found.describe()}, not {model}. Change the model or the file.")
-    sam = _empty_sam(found)
+    if model not in ("auto", architecture.model):
+        raise CheckpointError(
+            f"{checkpoint} holds {architecture.describe()}, not {model}. Change the model or the file."
+        )
+    sam = _empty_sam(architecture)
     try:
         sam.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
         first = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise CheckpointError(f"{checkpoint} is not complete as {found.describe()}: {first}") from None
+        raise CheckpointError(f"{checkpoint} is not complete as {architecture.describe()}: {first}") from None
     # assign=True keeps the file's types; eval() comes last because TinyViT then copies its attention biases.
     return sam.float().requires_grad_(False).to(device).eval()
 
 
-def _empty_sam(found: SamArchitecture) -> Sam:
+def _empty_sam(architecture: SamArchitecture) -> Sam:
     """The network; tensors that the weights will replace take no memory where that is possible."""
-    if found.encoder == "sam_tiny":
+    if architecture.encoder == "sam_tiny":
         from regionflow.sam.tiny import sam_tiny
 
         return sam_tiny()
-    decoder = found.decoder
-    if found.encoder == "tiny_vit":
-        encoder = _tiny_vit_encoder(found.hq)
+    decoder = architecture.decoder
+    if architecture.encoder == "tiny_vit":
+        encoder = _tiny_vit_encoder(architecture.hq)
         image_size, grid, vit_dim = 1024, 64, 160
     else:
         with torch.device("meta"):
-            encoder = _vit_encoder(found.encoder, found.hq)
-        image_size, vit_dim = found.encoder.image_size, found.encoder.embed_dim
-        grid = image_size // found.encoder.patch_size
+            encoder = _vit_encoder(architecture.encoder, architecture.hq)
+        image_size, vit_dim = architecture.encoder.image_size, architecture.encoder.embed_dim
+        grid = image_size // architecture.encoder.patch_size
     prompt_encoder = PromptEncoder(
         embed_dim=decoder.dim,
         image_embedding_size=(grid, grid),
         input_image_size=(image_size, image_size),
         mask_in_chans=decoder.mask_channels,
     )
-    if not found.hq:
+    if not architecture.hq:
         return Sam(encoder, prompt_encoder, MaskDecoder(**_decoder_arguments(decoder)))
     from regionflow.sam import hq as tiny_vit
 

@@ -28,11 +28,11 @@ def remove_small_parts(rles: Sequence[Rle], min_area: int, nms_thresh: float) ->
     for mask_rle in rles:
         mask = rle.decode(mask_rle)
         window = _window(mask_rle, mask.shape, min_area)
-        found, filled = remove_small_regions(mask[window], min_area, mode="holes")
-        found, cut = remove_small_regions(found, min_area, mode="islands")
+        part, filled = remove_small_regions(mask[window], min_area, mode="holes")
+        part, cut = remove_small_regions(part, min_area, mode="islands")
         changed = filled or cut
         if changed:
-            mask[window] = found
+            mask[window] = part
         cleaned.append(rle.encode(mask) if changed else mask_rle)
         x, y, width, height = rle.bbox(cleaned[-1])
         boxes.append([x, y, x + max(width - 1, 0), y + max(height - 1, 0)])

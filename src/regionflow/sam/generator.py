@@ -88,13 +88,13 @@ def generate(
     """
     check_rgb(image, "sam segmenter")
     with torch.inference_mode():
-        found = _all_crops(sam, image, options, points_per_batch)
-    if options.min_mask_region_area > 0 and found.rles:
+        candidates = _all_crops(sam, image, options, points_per_batch)
+    if options.min_mask_region_area > 0 and candidates.rles:
         thresh = max(options.box_nms_thresh, options.crop_nms_thresh)
-        found.rles, kept = remove_small_parts(found.rles, options.min_mask_region_area, thresh)
-        found = found.take(kept)
-    kept = suppress_duplicates(found.rles, options.mask_nms_thresh, options.containment_nms_thresh)
-    return _annotations(found.take(kept))
+        candidates.rles, kept = remove_small_parts(candidates.rles, options.min_mask_region_area, thresh)
+        candidates = candidates.take(kept)
+    kept = suppress_duplicates(candidates.rles, options.mask_nms_thresh, options.containment_nms_thresh)
+    return _annotations(candidates.take(kept))
 
 
 def generate_many(
@@ -135,11 +135,11 @@ def _all_crops(sam: Sam, image: NDArray[np.uint8], options: AmgOptions, batch: i
                 x, y = crop.pixels(crop.points(grid)).T
                 grid = grid[~covered[y + y0, x + x0]]
             parts.append(_one_crop(sam, image[y0:y1, x0:x1], crop, grid, (options, batch)))
-    found = Candidates.join(parts)
-    if len(boxes) > 1 and found.rles:
-        scores = 1 / box_area(torch.from_numpy(found.crops))
-        found = found.take(_nms(found.boxes, scores, options.crop_nms_thresh))
-    return found
+    candidates = Candidates.join(parts)
+    if len(boxes) > 1 and candidates.rles:
+        scores = 1 / box_area(torch.from_numpy(candidates.crops))
+        candidates = candidates.take(_nms(candidates.boxes, scores, options.crop_nms_thresh))
+    return candidates
 
 
 def _point_grids(options: AmgOptions) -> list[NDArray[np.float64]]:
@@ -202,8 +202,8 @@ def _one_crop(
             parts.append(_collect(answer, points[now], crop))
             if skip is not None:
                 waiting = waiting[~answer.covers(at[waiting, 0] * height + at[waiting, 1], skip)]
-    found = Candidates.join(parts)
-    return found.take(_nms(found.boxes, torch.from_numpy(found.predicted_iou), options.box_nms_thresh))
+    candidates = Candidates.join(parts)
+    return candidates.take(_nms(candidates.boxes, torch.from_numpy(candidates.predicted_iou), options.box_nms_thresh))
 
 
 def _coarse_first(grid: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -249,18 +249,18 @@ def _nms(boxes: NDArray[np.int64], scores: Tensor, thresh: float) -> NDArray[np.
     return batched_nms(xyxy, scores, torch.zeros(len(boxes)), iou_threshold=thresh).numpy()
 
 
-def _annotations(found: Candidates) -> list[dict]:
+def _annotations(candidates: Candidates) -> list[dict]:
     annotations = []
-    for i, segmentation in enumerate(found.rles):
-        x0, y0, x1, y1 = found.crops[i].tolist()
+    for i, segmentation in enumerate(candidates.rles):
+        x0, y0, x1, y1 = candidates.crops[i].tolist()
         annotations.append(
             {
                 "segmentation": segmentation,
                 "area": rle.area(segmentation),
                 "bbox": rle.bbox(segmentation),
-                "predicted_iou": float(found.predicted_iou[i]),
-                "stability_score": float(found.stability[i]),
-                "point_coords": [found.points[i].tolist()],
+                "predicted_iou": float(candidates.predicted_iou[i]),
+                "stability_score": float(candidates.stability[i]),
+                "point_coords": [candidates.points[i].tolist()],
                 "crop_box": [x0, y0, x1 - x0, y1 - y0],
             }
         )

@@ -84,7 +84,7 @@ class Prompter:
     def _full_masks(self, decoded: Prompts, wanted: Tensor, prompts: Tensor) -> list[FullMask | None]:
         """Full-size masks where `wanted` [B, masks per prompt] is true, row by row."""
         with_masks = wanted.any(1).nonzero()[:, 0]
-        found: list[FullMask | None] = []
+        masks: list[FullMask | None] = []
         for some in with_masks.split(1 if self.device.type == "cpu" else 32) if len(with_masks) else ():
             logits = decoded.mask_logits(some)[wanted[some]]
             if self.options.only_connected:
@@ -92,8 +92,8 @@ class Prompter:
                 extent = torch.tensor([logits.shape[2], logits.shape[1]])
                 at = (prompts[repeated] * extent).long().minimum(extent - 1)  # a point may lie on the image's edge
                 logits = drop_islands(logits, at.numpy(), self.thresholds.mask)
-            found += self.full.masks(logits, self.thresholds)
-        return found
+            masks += self.full.masks(logits, self.thresholds)
+        return masks
 
 
 def _to_model(points: NDArray[np.float64], size: tuple[int, int], long_side: int) -> NDArray[np.float32]:

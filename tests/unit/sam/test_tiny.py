@@ -13,7 +13,7 @@ from regionflow.sam.upscaling import hyper_logits
 from regionflow.train.sam_tiny.data import Recipe, SceneSet, make_batch
 from regionflow.train.sam_tiny.decoding import decode, look_at_the_click
 from regionflow.train.sam_tiny.losses import mask_losses
-from regionflow.train.sam_tiny.train import RATE, STAGES, Plan, Training
+from regionflow.train.sam_tiny.train import PHASES, RATE, Plan, Training
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_a_perfect_mask_has_no_loss_and_padding_does_not_count() -> None:
 
 
 def test_training_that_was_stopped_goes_on_as_if_it_was_not(source: SceneSet, tmp_path) -> None:
-    plan = Plan(tuple(replace(STAGES[i], steps=n, clicks=(2, 2)) for i, n in ((0, 2), (1, 1), (2, 3))), 2, 1, 2)
+    plan = Plan(tuple(replace(PHASES[i], steps=n, clicks=(2, 2)) for i, n in ((0, 2), (1, 1), (2, 3))), 2, 1, 2)
 
     def train(training: Training, steps: int) -> list[float]:
         return [float(training.advance(source).loss.detach()) for _ in range(steps)]
@@ -137,7 +137,7 @@ def test_training_that_was_stopped_goes_on_as_if_it_was_not(source: SceneSet, tm
 
 
 def test_stages_follow_each_other() -> None:
-    first, second = replace(STAGES[0], steps=100, rate=(1.0, 0.6)), replace(STAGES[2], steps=50)
+    first, second = replace(PHASES[0], steps=100, rate=(1.0, 0.6)), replace(PHASES[2], steps=50)
     plan = Plan((first, second), warm_up=10)
     assert plan.steps == 150
     assert [plan.schedule(step).decoder for step in (0, 99, 100, 149)] == [False, False, True, True]
@@ -145,7 +145,7 @@ def test_stages_follow_each_other() -> None:
     assert plan.rate(50) == pytest.approx(RATE * 0.8)
     assert plan.rate(100) == pytest.approx(RATE * second.rate[0] / 10)
     with pytest.raises(IndexError, match="150 steps"):
-        plan.stage(150)
+        plan.phase(150)
 
 
 def test_it_is_small() -> None:

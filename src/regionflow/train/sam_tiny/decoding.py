@@ -64,12 +64,12 @@ def decode(sam: Sam, embedding: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     keys = (embedding + prompts.no_mask_embed.weight[..., None, None]).flatten(2).mT.to(_working_dtype(embedding))
     place = placed.flatten(2).mT.to(keys.dtype)
     with torch.autocast(embedding.device.type, enabled=False):
-        found, keys = _transform(decoder.transformer, tokens, keys, place, clicks)
+        output, keys = _transform(decoder.transformer, tokens, keys, place, clicks)
         upscaled = Upscaling(decoder.output_upscaling, keys.dtype)(keys)
         heads = decoder.output_hypernetworks_mlps
-        hyper = torch.stack([heads[i](found[:, 1 + i]) for i in range(4)], dim=1)
+        hyper = torch.stack([heads[i](output[:, 1 + i]) for i in range(4)], dim=1)
         logits = hyper_logits(upscaled, hyper, (height, width)).flatten(2)
-        return logits, decoder.iou_prediction_head(found[:, 0])
+        return logits, decoder.iou_prediction_head(output[:, 0])
 
 
 def _working_dtype(embedding: Tensor) -> torch.dtype:
@@ -89,14 +89,14 @@ def _transform(
         else:
             q = queries + tokens
             queries = layer.norm1(queries + layer.self_attn(q=q, k=q, v=queries))
-        queries = layer.norm2(queries + _look(layer.cross_attn_token_to_image, queries + tokens, keys, place))
+        queries = layer.norm2(queries + _token_to_image(layer.cross_attn_token_to_image, queries + tokens, keys, place))
         queries = layer.norm3(queries + layer.mlp(queries))
         answer = _answer(layer.cross_attn_image_to_token, queries + tokens, queries, keys, place)
         if i == 0:
             keys = keys.repeat_interleave(clicks, 0)
         keys = _norm(layer.norm4, keys + answer)
-    found = _look(transformer.final_attn_token_to_image, queries + tokens, keys, place)
-    return transformer.norm_final_attn(queries + found), keys
+    attended = _token_to_image(transformer.final_attn_token_to_image, queries + tokens, keys, place)
+    return transformer.norm_final_attn(queries + attended), keys
 
 
 def _split(linear: nn.Linear, heads: int) -> Tensor:
@@ -126,7 +126,7 @@ def _scores(attention: Attention, from_tokens: bool, tokens: Tensor, keys: Tenso
     return scores + bias[..., None].to(scores.dtype)
 
 
-def _look(attention: Attention, tokens: Tensor, keys: Tensor, place: Tensor) -> Tensor:
+def _token_to_image(attention: Attention, tokens: Tensor, keys: Tensor, place: Tensor) -> Tensor:
     """Prompt tokens attend to image tokens: [B * K, T, C]."""
     scores = _scores(attention, True, tokens, keys, place)
     weights = scores.float().softmax(-1).to(keys.dtype).flatten(1, 2)

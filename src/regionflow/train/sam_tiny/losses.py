@@ -73,13 +73,13 @@ class Places(nn.Module):
         read = F.pixel_shuffle(self.means(embedding), 2)
         frame = waves(read, batch.cells * (STRIDE // EDGE_STRIDE), EDGE_STRIDE).flatten(2)
         total = embedding.new_zeros(())
-        for level, found in enumerate(read.flatten(2).chunk(2, dim=1)):
+        for level, values in enumerate(read.flatten(2).chunk(2, dim=1)):
             labels = batch.cell_labels[:, level].flatten(1)
             index = labels[:, None].expand_as(frame)
             area = frame.new_zeros(len(frame), 256).scatter_add_(1, labels, torch.ones_like(frame[:, 0])).clamp(min=1)
             means = frame.new_zeros(len(frame), PLACE_DIM, 256).scatter_add_(2, index, frame) / area[:, None]
             weight = area.rsqrt().gather(1, labels) * (labels > 0)
-            error = ((found - means.gather(2, index)) ** 2).mean(1)
+            error = ((values - means.gather(2, index)) ** 2).mean(1)
             total = total + (error * weight).sum() / weight.sum()
         return total
 

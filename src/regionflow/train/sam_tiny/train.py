@@ -29,11 +29,11 @@ RATE = 1.5e-3
 PARTS = ("sam", "readout", "places", "mean", "optimiser")
 
 Change = tuple[float, float]
-"""A value at the first step of a stage and after its last; it changes evenly in between."""
+"""A value at the first step of a phase and after its last; it changes evenly in between."""
 
 
 @dataclass(frozen=True)
-class Stage:
+class Phase:
     """Steps with the same losses, but for their balance.
 
     rate: share of RATE, after a short warm-up if `warm_up`. frames_every: one batch in so many is of whole frames, the
@@ -51,7 +51,7 @@ class Stage:
     warm_up: bool = False
 
     def schedule(self, done: float) -> Schedule:
-        """Losses where `done` of the stage is done, from 0 to 1."""
+        """Losses where `done` of the phase is done, from 0 to 1."""
         return Schedule(self.decoder, _at(self.balance, done), self.connected)
 
 
@@ -60,12 +60,12 @@ def _at(change: Change, done: float) -> float:
 
 
 # Three rounds: the encoder alone, everything on crops and frames, everything on frames.
-ENCODER = Stage(2300, (1.0, 0.5), clicks=(2, 4))
-EVERYTHING = Stage(1450, (0.5, 0.05), decoder=True, warm_up=True)
+ENCODER = Phase(2300, (1.0, 0.5), clicks=(2, 4))
+EVERYTHING = Phase(1450, (0.5, 0.05), decoder=True, warm_up=True)
 FRAMES = replace(EVERYTHING, steps=300, rate=(0.05, 0.005), frames_every=1, warm_up=False)
 
 
-def _again(encoder: int, rate: Change, everything: int) -> tuple[Stage, Stage, Stage]:
+def _again(encoder: int, rate: Change, everything: int) -> tuple[Phase, Phase, Phase]:
     """A round more: so many steps of the encoder alone, at these rates, and of everything on crops and frames."""
     return (
         replace(ENCODER, steps=encoder, rate=rate, warm_up=True),
@@ -74,7 +74,7 @@ def _again(encoder: int, rate: Change, everything: int) -> tuple[Stage, Stage, S
     )
 
 
-STAGES = (
+PHASES = (
     replace(
         ENCODER,
         steps=300,
@@ -97,7 +97,7 @@ STAGES = (
 class Plan:
     """Stages one after the other, and sizes."""
 
-    stages: tuple[Stage, ...] = STAGES
+    phases: tuple[Phase, ...] = PHASES
     crops: int = 12
     frames: int = 3
     warm_up: int = 100
@@ -108,34 +108,34 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        return sum(stage.steps for stage in self.stages)
+        return sum(phase.steps for phase in self.phases)
 
-    def stage(self, step: int) -> tuple[Stage, int]:
-        """The stage of a step, and how many of its steps came before."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage, step
-            step -= stage.steps
+    def phase(self, step: int) -> tuple[Phase, int]:
+        """The phase of a step, and how many of its steps came before."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase, step
+            step -= phase.steps
         raise IndexError(f"training has {self.steps} steps")
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
-        stage, since = self.stage(step)
-        warm = min(1.0, (since + 1) / self.warm_up) if stage.warm_up else 1.0
-        return RATE * warm * _at(stage.rate, since / stage.steps)
+        phase, since = self.phase(step)
+        warm = min(1.0, (since + 1) / self.warm_up) if phase.warm_up else 1.0
+        return RATE * warm * _at(phase.rate, since / phase.steps)
 
     def schedule(self, step: int) -> Schedule:
         """Losses of a step."""
-        stage, since = self.stage(step)
-        return stage.schedule(since / stage.steps)
+        phase, since = self.phase(step)
+        return phase.schedule(since / phase.steps)
 
     def batch(self, source: SceneSet, step: int) -> Batch:
         """Crops or frames."""
-        stage, since = self.stage(step)
-        frames = step % stage.frames_every == stage.frames_every - 1
+        phase, since = self.phase(step)
+        frames = step % phase.frames_every == phase.frames_every - 1
         side, size = (SIDE, self.frames) if frames else (CROP, self.crops)
-        power = _at(stage.power, since / stage.steps)
-        return make_batch(source, (self.seed, step), Recipe(size, side, stage.clicks[frames], power))
+        power = _at(phase.power, since / phase.steps)
+        return make_batch(source, (self.seed, step), Recipe(size, side, phase.clicks[frames], power))
 
 
 class Training:
