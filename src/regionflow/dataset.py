@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from regionflow.base.errors import BadFile
 from regionflow.formats import rle
 from regionflow.formats.labels import NO_CLUSTER, Labels, read_labels
+from regionflow.formats.pooled import SetColumn, image_ids, regions_checksums
 from regionflow.formats.regions import read_regions, region_id
 
 
@@ -52,18 +52,17 @@ def load(results: str | Path = "results", extractor: str | None = None, regions:
 class RegionSet:
     """All regions of a set, one row each: arrays [N] and features [N, C] over the workflow's files.
 
-    Rows are sorted by image, then as in the image's region file. Reading is lazy; arrays are kept once read, features
-    are not. Close it, or use it in a `with` statement, to release the file.
+    Rows are sorted by image, then as in the image's region file. `features` is read slice by slice; arrays are kept
+    once read. The set's file is compared with its checksum first, which takes about two seconds per GB.
+
+    Raises BadFile, naming the file, if it is damaged.
     """
 
     def __init__(self, root: Path, extractor: str, regions: str, path: Path) -> None:
-        self.root, self.extractor, self.regions = root, extractor, regions
-        try:
-            self._file = h5py.File(path)
-            self.image_ids: list[str] = list(self._file["image_ids"].asstr()[:])
-            self.features: h5py.Dataset = self._file["features"]
-        except (OSError, KeyError) as error:
-            raise ResultsError(f"{path}: not a whole set of regions ({error}); delete it and run again") from error
+        self.root, self.extractor, self.regions, self._path = root, extractor, regions, path
+        self.image_ids: list[str] = image_ids(path)
+        self.features = SetColumn(path)
+        self._regions_sha256 = regions_checksums(path)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -75,13 +74,12 @@ class RegionSet:
         self.close()
 
     def close(self) -> None:
-        """Release the file; arrays that have been read stay."""
-        self._file.close()
+        """Nothing stays open between reads; this is here so that a `with` statement reads well."""
 
     @cached_property
     def image(self) -> NDArray[np.int64]:
         """Index into `image_ids` of each region's image [N]."""
-        return self._file["image"][:]
+        return self._column("image")
 
     @cached_property
     def region(self) -> NDArray[np.int64]:
@@ -120,24 +118,19 @@ class RegionSet:
         return np.flatnonzero(self.image == self.image_ids.index(image_id))
 
     def blocks(self, size: int = 8192) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """All features in order, `size` rows at a time, with their rows.
-
-        Raises ResultsError if an image's file has gone since the set was made.
-        """
+        """All features in order, `size` rows at a time, with their rows."""
         for start in range(0, len(self), size):
             rows = slice(start, min(start + size, len(self)))
-            features = self.features[rows]
-            self._check_present(rows, np.isnan(features).all(axis=1))
-            yield rows, features
+            yield rows, self.features[rows]
 
     def mask(self, row: int) -> NDArray[np.bool_]:
         """Mask [H, W] of one region. Raises ResultsError if its region file has been remade since."""
-        image_id, number = self.image_ids[self.image[row]], int(self.region[row])
-        path = self.root / "regions" / self.regions / f"{image_id}.json"
-        annotations = read_regions(path).annotations
-        if number >= len(annotations) or annotations[number]["area"] != self.area[row]:
-            raise ResultsError(f"{path}: region {number} is not the one that was pooled; run snakemake again")
-        return rle.decode(annotations[number]["segmentation"])
+        image, number = int(self.image[row]), int(self.region[row])
+        path = self.root / "regions" / self.regions / f"{self.image_ids[image]}.json"
+        file = read_regions(path, self.image_ids[image])
+        if file.sha256 != self._regions_sha256[image]:
+            raise ResultsError(f"{path}: its regions are not those that were pooled; run snakemake again")
+        return rle.decode(file.annotations[number]["segmentation"])
 
     def table(self) -> NDArray[np.void]:
         """One record per region, for `pandas.DataFrame`: ids, box, area, cluster and distance, without the features."""
@@ -157,15 +150,7 @@ class RegionSet:
         return table
 
     def _column(self, name: str) -> NDArray[np.int64]:
-        values = self._file[name][:]
-        self._check_present(slice(0, len(self)), (values < 0).reshape(len(values), -1).any(axis=1))
-        return values
-
-    def _check_present(self, rows: slice, missing: NDArray[np.bool_]) -> None:
-        """The set refers to per-image files; what is read from one that has gone is no data."""
-        if missing.any():
-            image = self.image_ids[self.image[rows][missing][0]]
-            raise ResultsError(f"{self.root}: the region features of image {image!r} have gone; run snakemake again")
+        return SetColumn(self._path, name)[:]
 
     @cached_property
     def _labels(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -175,7 +160,8 @@ class RegionSet:
         for index in np.flatnonzero(counts):
             rows = slice(starts[index], starts[index] + counts[index])
             labels = self._image_labels(self.image_ids[index])
-            if list(labels.cluster) != self.region_id[rows]:
+            same_regions = labels.regions_sha256 == self._regions_sha256[index]
+            if not same_regions or list(labels.cluster) != self.region_id[rows]:
                 raise ResultsError(
                     f"{self.root}: labels and features of image {self.image_ids[index]!r} are of different regions; "
                     "run snakemake again"
@@ -185,4 +171,5 @@ class RegionSet:
         return cluster, distance
 
     def _image_labels(self, image_id: str) -> Labels:
-        return read_labels(self.root / "labels" / self.extractor / self.regions / f"{image_id}.json")
+        path = self.root / "labels" / self.extractor / self.regions / f"{image_id}.json"
+        return read_labels(path, image_id)

@@ -1,6 +1,5 @@
 """regionflow.load over a small tree of results, and the examples that use it."""
 
-import json
 import re
 import subprocess
 import sys
@@ -12,9 +11,11 @@ import numpy as np
 import pytest
 
 import regionflow
+from helpers.signed import change_json
 from regionflow.base.errors import BadFile
 from regionflow.dataset import ResultsError
 from regionflow.formats import rle
+from regionflow.formats.labels import labels_of, write_labels
 from regionflow.formats.pooled import write_pooled, write_pooled_set
 from regionflow.formats.regions import Generator, ImageInfo, annotation, read_regions, write_regions
 
@@ -34,22 +35,23 @@ def make_results(root: Path, extractor: str = "daisy_lab", kind: str = "default"
         region_file.parent.mkdir(parents=True, exist_ok=True)
         found = [annotation(rle.encode(mask), "sam") for mask in masks]
         write_regions(region_file, info, found, Generator("test", {}))
-        kept = read_regions(region_file).annotations[1:]  # the first was dropped by pooling
+        made = read_regions(region_file)
+        kept = made.annotations[1:]  # the first was dropped by pooling
         cluster = rng.integers(0, 2, count)
         features = (rng.normal(size=(count, 6)) + 4 * np.eye(6)[cluster]).astype(np.float32)
         everything.append(features)
         files[image] = root / "pooled" / extractor / kind / f"{image}.h5"
         files[image].parent.mkdir(parents=True, exist_ok=True)
-        write_pooled(files[image], features, kept, ["pooled"] * count, provenance={})
-        labels = [
-            {"region_id": a["region_id"], "cluster": int(c), "distance": 0.5}
-            for a, c in zip(kept, cluster, strict=True)
-        ]
-        if labels:
-            labels[0].update(cluster=-1, distance=None)
+        write_pooled(
+            files[image], features, kept, ["pooled"] * count, image=info, regions_sha256=made.sha256, provenance={}
+        )
+        if count:
+            cluster[0] = -1
+        ids = [a["region_id"] for a in kept]
         label_file = root / "labels" / extractor / kind / f"{image}.json"
         label_file.parent.mkdir(parents=True, exist_ok=True)
-        label_file.write_text(json.dumps({"image_id": image, "covered": {}, "regions": labels}))
+        half = np.full(count, 0.5)
+        write_labels(label_file, labels_of(image, ids, cluster, half, {}, regions_sha256=made.sha256))
     write_pooled_set(root / "pooled" / extractor / f"{kind}.h5", files, {})
     return np.concatenate(everything)
 
@@ -89,7 +91,7 @@ def test_mask_of_a_region_file_made_anew_is_refused(results: Any) -> None:
     made = read_regions(region_file)
     write_regions(region_file, made.image, made.annotations[::-1], made.generator)
     regions = regionflow.load(root)
-    with pytest.raises(ResultsError, match="region 1 is not the one that was pooled"):
+    with pytest.raises(ResultsError, match=r"dog\.json: its regions are not those that were pooled"):
         regions.mask(0)
 
 
@@ -125,17 +127,21 @@ def test_a_set_that_is_not_there_or_not_clear(results: Any, tmp_path: Path) -> N
 def test_files_that_have_gone_or_changed_are_told(results: Any) -> None:
     root, _ = results
     label = root / "labels/daisy_lab/default/dog.json"
-    label.write_text(label.read_text().replace("_region_2", "_region_9"))
+    change_json(label, lambda content: content["regions"][1].update(region_id="dog_region_9"))
     with pytest.raises(ResultsError, match="'dog' are of different regions"):
         _ = regionflow.load(root).cluster
     label.unlink()
     with pytest.raises(BadFile, match=r"dog\.json: no such file; run snakemake"):
         _ = regionflow.load(root).cluster
-    (root / "pooled/daisy_lab/default/sub/cat.h5").unlink()
-    with pytest.raises(ResultsError, match="'sub/cat' have gone"):
-        _ = regionflow.load(root).area
-    with pytest.raises(ResultsError, match="'sub/cat' have gone"):
-        list(regionflow.load(root).blocks())
+
+
+def test_a_damaged_set_is_refused_before_anything_is_read(results: Any) -> None:
+    path = results[0] / "pooled/daisy_lab/default.h5"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadFile, match=r"default\.h5: .*its content does not have its checksum"):
+        regionflow.load(results[0])
 
 
 def run_example(name: str, *arguments: str) -> str:

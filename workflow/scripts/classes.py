@@ -6,4 +6,4 @@ from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
-    write_classes(job.outputs["classes"], len(read_centres(job.input("centroids"))))
+    write_classes(job.outputs["classes"], len(read_centres(job.input("centroids"), foreign=True)))

@@ -20,7 +20,7 @@ def run(job: Job) -> None:
 
     @cache
     def regions(image: str) -> RegionFile:
-        return read_regions(for_image(job.input("regions"), image))
+        return read_regions(for_image(job.input("regions"), image), image)
 
     labelled, names, notes = example_files.read_examples(options.path, options.classes, options.purity, images, regions)
     pooled = job.input("pooled")

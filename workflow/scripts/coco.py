@@ -10,6 +10,6 @@ from regionflow.run.job import Job
 def run(job: Job) -> None:
     rows = readable(read_images(job.input("table")))
     images = labelled(rows, job.input("regions"), job.input("labels"))
-    k = len(read_centres(job.input("centroids")))
+    k = len(read_centres(job.input("centroids"), foreign=True))
     left_out = write_coco(job.outputs["coco"], rows, images, k)
     print(f"{len(rows)} images, {left_out} regions without a cluster left out")

@@ -7,5 +7,5 @@ from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
-    k = len(read_centres(job.input("centroids")))
-    write_colour_map(job.outputs["map"], read_label_map(job.input("labels")), k)
+    k = len(read_centres(job.input("centroids"), foreign=True))
+    write_colour_map(job.outputs["map"], read_label_map(job.input("labels"), job.names["image"]), k)

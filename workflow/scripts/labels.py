@@ -12,16 +12,20 @@ from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
-    regions, features = read_regions(job.input("regions")), read_pooled(job.input("pooled"))
-    cluster, distance = predict(features.features, read_centres(job.input("centroids")))
+    image = job.names["image"]
+    regions = read_regions(job.input("regions"), image)
+    features = read_pooled(job.input("pooled"), image, regions.sha256)
+    # Frozen centres may come from anywhere: their content is among the options.
+    centres = read_centres(job.input("centroids"), foreign=job.options["model_sha256"] is not None)
+    cluster, distance = predict(features.features, centres)
     labelled = [regions.annotations[i] for i in features.regions]
     # The place of the smallest region at each pixel, + 1: from it follow the cluster of a pixel and what covers it.
     painted = to_label_map([a["segmentation"] for a in labelled], range(1, len(labelled) + 1), *regions.size)
-    write_label_map(job.outputs["map"], np.concatenate([[0], cluster + 1])[painted])
+    write_label_map(job.outputs["map"], np.concatenate([[0], cluster + 1])[painted], image)
     in_mask = np.array([False, *(a["source"] != SLIC for a in labelled)])[painted]
     covered = {"masks": _share(in_mask), "regions": _share(painted > 0)}
     ids = [a["region_id"] for a in labelled]
-    write_labels(job.outputs["table"], labels_of(regions.image.image_id, ids, cluster, distance, covered))
+    write_labels(job.outputs["table"], labels_of(image, ids, cluster, distance, covered, regions_sha256=regions.sha256))
 
 
 def _share(pixels: np.ndarray) -> float:

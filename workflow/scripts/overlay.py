@@ -14,10 +14,14 @@ def run(job: Job) -> None:
     if image is None:
         picture = notice(f"{info.file_name}: {info.error}")
     else:
-        regions = read_regions(job.input("regions"))
+        name = job.names["image"]
+        regions = read_regions(job.input("regions"), name)
         named = None
         if "names" in job.inputs:
-            named = read_label_map(job.input("named")), read_semantics(job.input("names")).classes
-        labels = read_label_map(job.input("labels"))
+            named = (
+                read_label_map(job.input("named"), name, regions.size),
+                read_semantics(job.input("names"), name).classes,
+            )
+        labels = read_label_map(job.input("labels"), name, regions.size)
         picture = panels(image, regions, labels, job.options["max_side"], named)
     write_jpeg(job.outputs["overlay"], picture)

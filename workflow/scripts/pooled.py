@@ -12,8 +12,8 @@ from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
-    regions = read_regions(job.input("regions"))
-    feature_map = read_features(job.input("features"))
+    regions = read_regions(job.input("regions"), job.names["image"])
+    feature_map = read_features(job.input("features"), job.names["image"])
     error = regions.image.error or feature_map.error
     features, kept, status = np.empty((0, len(feature_map.features)), np.float32), [], []
     if error is None:
@@ -21,4 +21,13 @@ def run(job: Job) -> None:
         result = pool(feature_map, masks_of(regions), options)
         features, kept = result.features, [regions.annotations[i] for i in result.region]
         status = [Status(result.status[i]).name.lower() for i in result.region]
-    write_pooled(job.outputs["pooled"], features, kept, status, provenance=provenance(job), error=error)
+    write_pooled(
+        job.outputs["pooled"],
+        features,
+        kept,
+        status,
+        image=regions.image,
+        regions_sha256=regions.sha256,
+        provenance=provenance(job),
+        error=error,
+    )

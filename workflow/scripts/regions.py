@@ -11,13 +11,14 @@ from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
-    masks = read_regions(job.input("masks")) if "masks" in job.inputs else None
-    superpixels = read_regions(job.input("superpixel_regions")) if "superpixels" in job.inputs else None
+    name = job.names["image"]
+    masks = read_regions(job.input("masks"), name) if "masks" in job.inputs else None
+    superpixels = read_regions(job.input("superpixel_regions"), name) if "superpixels" in job.inputs else None
     sources = [file for file in (masks, superpixels) if file is not None]
     image = same_image(sources)
     annotations = []
     if image.error is None:
-        labels = read_label_map(job.input("superpixels")) if superpixels else None
+        labels = read_label_map(job.input("superpixels"), name, (image.height, image.width)) if superpixels else None
         options = RegionsOptions.model_validate(job.options["regions"])
         annotations = merge(masks.annotations if masks else [], labels, image.height, image.width, options)
     made_by = {file.generator.name: asdict(file.generator) for file in sources}

@@ -15,5 +15,5 @@ def run(job: Job) -> None:
     labels = np.empty((0, 0), np.int64)
     if image is not None:
         labels = slic_labels(image, SlicOptions.model_validate(job.options["slic"]))
-    write_label_map(job.outputs["labels"], labels)
+    write_label_map(job.outputs["labels"], labels, info.image_id)
     write_regions(job.outputs["regions"], info, superpixel_annotations(labels), generator(job))

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regionflow.formats.images import ImageRow
-from regionflow.formats.labels import Labels, read_labels
+from regionflow.formats.labelled import read_labelled
+from regionflow.formats.labels import Labels
 from regionflow.formats.layout import for_image
-from regionflow.formats.regions import RegionFile, read_regions
+from regionflow.formats.regions import RegionFile
 
 SCORES = ("predicted_iou", "stability_score")
 """What masks are scored by, where their records say so."""
@@ -25,8 +26,4 @@ class LabelledImage:
 def labelled(rows: Iterable[ImageRow], regions: Path, labels: Path) -> Iterator[LabelledImage]:
     """Each image with its files, whose paths are patterns with {image}."""
     for row in rows:
-        yield LabelledImage(
-            row,
-            read_regions(for_image(regions, row.id)),
-            read_labels(for_image(labels, row.id)),
-        )
+        yield LabelledImage(row, *read_labelled(for_image(regions, row.id), for_image(labels, row.id), row.id))

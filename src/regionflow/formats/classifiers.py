@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.formats.hdf5 import open_hdf5, write_hdf5
+from regionflow.formats.hdf5 import open_hdf5, read_attribute, write_attribute, write_hdf5, write_strings
 
 WHAT = "a classifier of regions"
 
@@ -64,15 +63,14 @@ def write_classifier(
     path: Path, classifier: Classifier, validation: Validation, provenance: Mapping[str, object]
 ) -> None:
     """Write a classifier and what cross-validation said of it."""
-    text = h5py.string_dtype()
     with write_hdf5(path, provenance) as file:
-        file.create_dataset("names", data=classifier.names, dtype=text)
+        write_strings(file, "names", classifier.names)
         for name in ("mean", "scale", "weights", "bias", "examples"):
             file[name] = getattr(classifier, name)
-        file.create_dataset("example_image", data=validation.image, dtype=text)
+        write_strings(file, "example_image", validation.image)
         file["example_region"], file["example_class"] = validation.region, validation.truth
         file["example_guess"] = validation.guess
-        file.attrs["method"] = classifier.method
+        write_attribute(file, "method", classifier.method)
 
 
 def read_classifier(path: Path) -> Classifier:
@@ -82,7 +80,7 @@ def read_classifier(path: Path) -> Classifier:
     """
     with open_hdf5(path, WHAT) as file:
         arrays = {name: file[name][:] for name in ("mean", "scale", "weights", "bias", "examples")}
-        return Classifier(names=list(file["names"].asstr()[:]), method=str(file.attrs["method"]), **arrays)
+        return Classifier(names=list(file["names"].asstr()[:]), method=read_attribute(file, "method") or "", **arrays)
 
 
 def read_validation(path: Path) -> Validation:

@@ -64,18 +64,21 @@ def read_clusters(path: Path) -> Clusters:
         return Clusters(file["centroids"][:], file["sizes"][:], **attrs)
 
 
-def read_centres(path: Path) -> Features:
-    """The centres [k, C] of a stored fit, or of any HDF5 file that has them as `centroids`.
+def read_centres(path: Path, foreign: bool = False) -> Features:
+    """The centres [k, C] of a stored fit, or of a `foreign` HDF5 file that has them as `centroids`.
 
-    Raises BadFile, naming the file, if it has none.
+    Raises BadFile, naming the file, if it has none, or numbers that are not finite.
     """
-    with open_hdf5(path, WHAT) as file:
-        return file["centroids"][:].astype(np.float32)
+    with open_hdf5(path, WHAT, foreign=foreign) as file:
+        centres = file["centroids"][:].astype(np.float32)
+        if centres.ndim != 2 or not centres.size or not np.isfinite(centres).all():
+            raise ValueError(f"centroids of shape {centres.shape} are no finite centres [k, C]")
+        return centres
 
 
 def read_silhouette(path: Path) -> float:
     """The mean silhouette of a stored fit; NaN where it is not defined, or for centres from elsewhere."""
-    with open_hdf5(path, WHAT) as file:
+    with open_hdf5(path, WHAT, foreign=True) as file:
         return float(file.attrs.get("silhouette", np.nan))
 
 

@@ -1,8 +1,8 @@
 """Feature maps and their HDF5 files, one per image.
 
 A file holds the dataset `features` [C, h, w], the geometry (`regionflow.formats.geometry`) and the provenance
-(canonical JSON of what made it) as attributes. The file of an unreadable image holds an empty map [0, 0, 0] and the
-reason in the attribute `error`, so that it is a valid output of its stage.
+(canonical JSON of what made it) as attributes; `image_id` says whose they are. The file of an unreadable image holds an
+empty map [0, 0, 0] and the reason in the attribute `error`, so that it is a valid output of its stage.
 """
 
 import json
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionflow.base.errors import UserError
+from regionflow.formats.checked import check_owner
 from regionflow.formats.geometry import Geometry
-from regionflow.formats.hdf5 import open_hdf5, write_hdf5
+from regionflow.formats.hdf5 import open_hdf5, read_attribute, write_attribute, write_hdf5
 
 StoredDtype = Literal["float16", "float32"]
 
@@ -29,6 +30,7 @@ class FeatureMap:
     geometry: Geometry | None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    image_id: str = ""
 
     def __post_init__(self) -> None:
         grid = self.geometry.grid if self.geometry else (0, 0)
@@ -57,8 +59,11 @@ def write_features(path: Path, feature_map: FeatureMap, dtype: StoredDtype = "fl
     stored = feature_map.features.astype(dtype)
     with write_hdf5(path, feature_map.provenance) as file:
         file.create_dataset("features", data=stored)
+        for axis, name in enumerate(("channel", "row", "column")):
+            file["features"].dims[axis].label = name
+        write_attribute(file, "image_id", feature_map.image_id)
         if feature_map.geometry is None:
-            file.attrs["error"] = feature_map.error
+            write_attribute(file, "error", str(feature_map.error))
         else:
             file.attrs.update(feature_map.geometry.attrs())
     written = read_features(path)
@@ -66,16 +71,19 @@ def write_features(path: Path, feature_map: FeatureMap, dtype: StoredDtype = "fl
         raise OSError(f"{path}: the file read back differs from what was written; check the disk")
 
 
-def read_features(path: Path) -> FeatureMap:
+def read_features(path: Path, image_id: str | None = None) -> FeatureMap:
     """Read a feature file; the features keep their stored type.
 
-    Raises BadFile, naming the file, if it is not there or not a whole feature file.
+    Raises BadFile, naming the file, if it is not there, not a whole feature file, or of another image than `image_id`.
     """
     with open_hdf5(path, "a whole feature file") as file:
-        error = file.attrs.get("error")
-        return FeatureMap(
+        error = read_attribute(file, "error")
+        feature_map = FeatureMap(
             features=file["features"][:],
             geometry=Geometry.from_attrs(file.attrs) if error is None else None,
-            provenance=json.loads(file.attrs["provenance"]),
+            provenance=json.loads(read_attribute(file, "provenance") or ""),
             error=error,
+            image_id=read_attribute(file, "image_id") or "",
         )
+    check_owner(path, feature_map.image_id, image_id)
+    return feature_map

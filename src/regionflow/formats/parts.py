@@ -8,9 +8,8 @@ Part targets, HDF5: `embeddings` float16 [M, E], one row per distinct mask, `ind
 patches' centres lie in each mask: `members` [M, P] as packed bits.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from regionflow.base.errors import UserError
 from regionflow.base.options import canonical_json
 from regionflow.formats import regions, rle
+from regionflow.formats.checked import read_checked_json, write_checked_json
 from regionflow.formats.regions import Generator, ImageInfo
 from regionflow.formats.rle import Rle
 
@@ -92,9 +92,7 @@ def write_masks(path: Path, image_id: str, file_name: str, parts: PartMasks, gen
     ]
     info = ImageInfo(image_id, file_name, parts.size, parts.size, parts.error)
     content = {
-        "image": {key: value for key, value in asdict(info).items() if value is not None},
-        "annotations": regions.numbered(annotations, image_id),
-        "generator": asdict(generator),
+        **regions.content_of(info, annotations, generator),
         "parts": {
             "grid": parts.grid,
             "index": parts.index.tolist(),
@@ -102,7 +100,7 @@ def write_masks(path: Path, image_id: str, file_name: str, parts: PartMasks, gen
             "stability_score": parts.stability_score.round(6).tolist(),
         },
     }
-    path.write_text(canonical_json(content) + "\n", encoding="utf-8")
+    write_checked_json(path, content)
 
 
 def read_masks(path: Path) -> PartMasks:
@@ -110,9 +108,10 @@ def read_masks(path: Path) -> PartMasks:
 
     Raises BadPartsFile, naming the file, if it is damaged or not what it should be.
     """
-    file = regions.read_regions(path)
+    content, sha256 = read_checked_json(path, "a file of part masks")
+    file = regions.parse_regions(path, content, sha256)
     try:
-        parts: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["parts"]
+        parts: Mapping[str, Any] = content["parts"]
         shape = (parts["grid"] ** 2, -1 if parts["grid"] else 0)
         index = np.array(parts["index"], np.int64).reshape(shape)
         iou, stability = (

@@ -2,10 +2,10 @@
 
 {"image": {image_id, file_name, height, width[, error]}, "annotations": [{id, region_id, source, segmentation, area,
 bbox, ...}], "generator": {name, version, params, weights_sha256}}. `segmentation` is what pycocotools.mask.decode
-takes, `bbox` its toBbox. No masks is an empty list; an unreadable image has height and width 0 and says why.
+takes, `bbox` its toBbox. No masks is an empty list; an unreadable image has height and width 0 and says why. The file
+begins with its checksum (`regionflow.formats.checked`).
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Any
 
 from regionflow import __version__
 from regionflow.base.errors import BadFile
-from regionflow.base.files import write_text
-from regionflow.base.options import canonical_json
 from regionflow.formats import rle
+from regionflow.formats.checked import check_owner, read_checked_json, write_checked_json
 
 Annotation = dict[str, Any]
+WHAT = "a mask file"
 # Value of `source` in the records of superpixels.
 SLIC = "slic"
 
@@ -45,11 +45,12 @@ class Generator:
 
 @dataclass(frozen=True)
 class RegionFile:
-    """The masks or regions of one image."""
+    """The masks or regions of one image; `sha256` is the checksum of the file that was read."""
 
     image: ImageInfo
     annotations: list[Annotation]
     generator: Generator
+    sha256: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,45 +75,66 @@ def numbered(annotations: Iterable[Annotation], image_id: str) -> list[Annotatio
 
 def write_regions(path: Path, image: ImageInfo, annotations: Iterable[Annotation], generator: Generator) -> None:
     """Write one image's file."""
-    info = {key: value for key, value in asdict(image).items() if value is not None}
-    content = {
-        "image": info,
+    write_checked_json(path, content_of(image, annotations, generator))
+
+
+def content_of(image: ImageInfo, annotations: Iterable[Annotation], generator: Generator) -> dict[str, Any]:
+    """What a mask file holds."""
+    return {
+        "image": {key: value for key, value in asdict(image).items() if value is not None},
         "annotations": numbered(annotations, image.image_id),
         "generator": asdict(generator),
     }
-    write_text(path, canonical_json(content) + "\n")
 
 
-def read_regions(path: Path) -> RegionFile:
+def read_regions(path: Path, image_id: str | None = None) -> RegionFile:
     """Read one image's file.
 
-    Raises BadFile, naming the file, if it is damaged, not of this layout, or a mask has another size than the image.
+    Raises BadFile, naming the file, if it is damaged, not of this layout, of another image than `image_id`, or if a
+    record's mask, area, box or ids do not fit each other or the image.
     """
+    content, sha256 = read_checked_json(path, WHAT)
+    return parse_regions(path, content, sha256, image_id)
+
+
+def parse_regions(path: Path, content: Mapping[str, Any], sha256: str, image_id: str | None = None) -> RegionFile:
+    """The content of a mask file, checked as `read_regions` does."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         image = ImageInfo(**content["image"])
-        generator = Generator(**content["generator"])
         annotations = list(content["annotations"])
-        sizes = {tuple(a["segmentation"]["size"]) for a in annotations}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadFile.damaged(path, "a mask file", error) from error
-    wrong = sizes - {(image.height, image.width)}
-    if wrong:
-        raise BadFile(f"{path}: masks of {sorted(wrong)} pixels for an image of {image.height} x {image.width}")
-    return RegionFile(image, annotations, generator)
+        _check_records(image, annotations)
+        file = RegionFile(image, annotations, Generator(**content["generator"]), sha256)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadFile.damaged(path, WHAT, error) from error
+    check_owner(path, image.image_id, image_id)
+    return file
+
+
+def _check_records(image: ImageInfo, annotations: Sequence[Annotation]) -> None:
+    """Raises ValueError, naming the record, if its mask, area, box or ids do not fit each other or the image."""
+    masks = [a["segmentation"] for a in annotations]
+    rle.check(masks, image.height, image.width)
+    for i, (record, area, box) in enumerate(zip(annotations, rle.areas(masks), rle.bboxes(masks), strict=True)):
+        if record["area"] != area or list(record["bbox"]) != box:
+            raise ValueError(f"area and box of record {i} are not those of its mask")
+        if (record["id"], record["region_id"]) != (i, region_id(image.image_id, i)):
+            raise ValueError(f"record {i} is called {record['region_id']!r}")
+        if not isinstance(record["source"], str):
+            raise TypeError(f"the source of record {i} is no text")
 
 
 def same_image(files: Sequence[RegionFile]) -> ImageInfo:
     """The image that all files are about.
 
-    Raises BadFile if they disagree on its size: some were made from another version of the image.
+    Raises BadFile if they are of different images, or disagree on the size: some were made from another version of it.
     """
     image = files[0].image
     for file in files[1:]:
-        if (file.image.height, file.image.width) != (image.height, image.width):
+        other = file.image
+        if (other.image_id, other.height, other.width) != (image.image_id, image.height, image.width):
             raise BadFile(
                 f"{image.image_id}: {files[0].generator.name} saw {image.height} x {image.width} pixels, "
-                f"{file.generator.name} {file.image.height} x {file.image.width}; delete both files"
+                f"{file.generator.name} {other.height} x {other.width} of {other.image_id}; delete both files"
             )
     return image
 

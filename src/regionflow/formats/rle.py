@@ -6,11 +6,14 @@ takes, with `counts` as a str so that it fits into JSON. Encoding of single mask
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
+
+MAX_DIGITS = 7
+"""Characters of a number: seven hold every difference of two runs of 32 bits, which is all that pycocotools can."""
 
 
 class Rle(TypedDict):
@@ -47,6 +50,16 @@ def bbox(rle: Rle) -> list[int]:
     return [int(v) for v in coco.toBbox(rle)]
 
 
+def areas(rles: Sequence[Rle]) -> list[int]:
+    """Number of pixels of each mask."""
+    return [int(n) for n in coco.area(list(rles))] if rles else []
+
+
+def bboxes(rles: Sequence[Rle]) -> list[list[int]]:
+    """Box of each mask, as `bbox` gives it."""
+    return [[int(v) for v in box] for box in coco.toBbox(list(rles))] if rles else []
+
+
 def union(rles: Sequence[Rle], height: int, width: int) -> NDArray[np.bool_]:
     """Pixels [height, width] that lie in any of the masks; none for an empty sequence."""
     if not rles:
@@ -65,18 +78,70 @@ def counts(rle: Rle) -> NDArray[np.int64]:
     The inverse of pycocotools' rleToString: five bits a character, lowest first, 32 for "more to come", two's
     complement; from the fourth run on the difference to the run before the last.
     """
-    characters = np.frombuffer(rle["counts"].encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
-    if not len(characters):
-        return characters
-    last = np.flatnonzero((characters & 32) == 0)
-    first = np.r_[0, last[:-1] + 1]
-    digits = last - first + 1
-    place = np.arange(len(characters)) - np.repeat(first, digits)
-    values = np.add.reduceat((characters & 31) << (5 * place), first)
-    values -= ((characters[last] & 16) > 0).astype(np.int64) << (5 * digits)
+    values, _ = _numbers(np.frombuffer(rle["counts"].encode("ascii"), dtype=np.uint8).astype(np.int64) - 48)
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
     return values
+
+
+def _numbers(characters: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The signed numbers that characters (0 to 63) stand for, and how many characters each has."""
+    last = np.flatnonzero((characters & 32) == 0)
+    if not len(last):
+        return last, last
+    first = np.r_[0, last[:-1] + 1]
+    digits = last - first + 1
+    characters = characters[: last[-1] + 1]
+    place = np.arange(len(characters)) - np.repeat(first, digits)
+    values = np.add.reduceat((characters & 31) << (5 * place), first)
+    return values - (((characters[last] & 16) > 0).astype(np.int64) << (5 * digits)), digits
+
+
+def check(rles: Sequence[Any], height: int, width: int) -> None:
+    """Check that native code can decode each to a mask of height x width: pycocotools itself checks nothing, and reads
+    or writes past the end, or never ends.
+
+    One pass over the characters of all of them. Raises ValueError, which names the first that is wrong by its place.
+    """
+    for i, mask in enumerate(rles):
+        if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
+            raise ValueError(f"mask {i} is no RLE with compressed counts")
+        size = mask.get("size")
+        if not isinstance(size, list | tuple) or [type(n) for n in size] != [int, int]:
+            raise ValueError(f"mask {i} has no size of two integers")
+        if tuple(size) != (height, width):
+            raise ValueError(f"mask {i} is of {size[0]} x {size[1]} pixels, its image of {height} x {width}")
+        if not mask["counts"].isascii() or not mask["counts"]:
+            raise ValueError(f"the counts of mask {i} are {'empty' if not mask['counts'] else 'not ASCII'}")
+    if not rles:
+        return
+    characters = np.frombuffer("".join(mask["counts"] for mask in rles).encode("ascii"), np.uint8).astype(np.int64) - 48
+    ends = np.cumsum([len(mask["counts"]) for mask in rles])
+    _raise_for(
+        np.searchsorted(ends, np.flatnonzero((characters < 0) | (characters > 63)), "right"), "a wrong character"
+    )
+    _raise_for(np.flatnonzero(characters[ends - 1] & 32), "an unfinished number")
+    values, digits = _numbers(characters)
+    after = np.searchsorted(np.cumsum(digits), ends, "right")  # of each mask, the number after its last
+    mask_of = np.repeat(np.arange(len(rles)), np.diff(after, prepend=0))
+    _raise_for(mask_of[digits > MAX_DIGITS], "a number that is too long")
+    first = np.r_[0, after[:-1]]
+    place = np.arange(len(values)) - first[mask_of]
+    for start in (1, 2):  # from its fourth run on a mask stores the difference to the run before the last
+        chain = np.flatnonzero((place >= start) & ((place - start) % 2 == 0))
+        sums = np.cumsum(values[chain])
+        begins = np.flatnonzero(place[chain] == start)
+        before = sums[begins] - values[chain[begins]]
+        values[chain] = sums - before[np.cumsum(place[chain] == start) - 1] if len(chain) else sums
+    _raise_for(mask_of[values < 0], "a run of negative length")
+    _raise_for(
+        np.flatnonzero(np.add.reduceat(values, first) != height * width), f"runs that are not {height} x {width}"
+    )
+
+
+def _raise_for(wrong: NDArray[np.integer], what: str) -> None:
+    if len(wrong):
+        raise ValueError(f"the counts of mask {int(wrong[0])} have {what}")
 
 
 def spans(rle: Rle) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -1,13 +1,12 @@
-"""Class names of one image's regions: a JSON file; the label map beside it is one of `formats.labels`.
+"""Class names of one image's regions: a checked JSON file; the label map beside it is one of `formats.labels`.
 
 {"image": {image_id, file_name, height, width[, error]}, "classes": [name, ...], "regions": [{region_id, class, name,
-score, top, decided_by}], "shares": {regions, dense, none}, "generator": {...}}. `class` is the value in the label map:
-0 for none, c + 1 for classes[c]. `top` lists up to five [class, score], the likeliest first; scores have the
-precision of float16. `decided_by` says which rule gave the class: the region's own scores, a vote of the dense map, or
-none. `shares` are shares of the image's pixels.
+score, top, decided_by}], "shares": {regions, dense, none}, "regions_sha256", "generator": {...}}. `class` is the value
+in the label map: 0 for none, c + 1 for classes[c]. `top` lists up to five [class, score], the likeliest first; scores
+have the precision of float16. `decided_by` says which rule gave the class: the region's own scores, a vote of the dense
+map, or none. `shares` are shares of the image's pixels. `regions_sha256` is the checksum of the region file.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from regionflow.base.errors import BadFile
-from regionflow.base.files import write_text
-from regionflow.base.options import canonical_json
+from regionflow.formats.checked import check_owner, read_checked_json, write_checked_json
 from regionflow.formats.regions import Generator, ImageInfo
 
+WHAT = "a file of class names"
 NONE = 0
 """Value of pixels and regions without a class."""
 TOP = 5
@@ -47,6 +46,8 @@ class Semantics:
     regions: list[RegionClass]
     shares: Mapping[str, float]
     generator: Generator
+    regions_sha256: str = ""
+    """Checksum of the region file whose regions are named."""
 
     def name(self, value: int) -> str | None:
         """Name of a class value; None for 0."""
@@ -67,8 +68,9 @@ def write_semantics(path: Path, semantics: Semantics) -> None:
         "regions": [_record(region, semantics.name(region.value)) for region in semantics.regions],
         "shares": dict(semantics.shares),
         "generator": asdict(semantics.generator),
+        "regions_sha256": semantics.regions_sha256,
     }
-    write_text(path, canonical_json(content) + "\n")
+    write_checked_json(path, content)
 
 
 def _record(region: RegionClass, name: str | None) -> dict[str, Any]:
@@ -87,21 +89,22 @@ def short(score: float) -> float:
     return float(str(np.float16(score)))
 
 
-def read_semantics(path: Path) -> Semantics:
+def read_semantics(path: Path, image_id: str | None = None) -> Semantics:
     """Read one image's classes.
 
-    Raises BadFile, naming the file, if it is damaged or not of this layout.
+    Raises BadFile, naming the file, if it is damaged, not of this layout, or of another image than `image_id`.
     """
+    content, _ = read_checked_json(path, WHAT)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         classes = [str(name) for name in content["classes"]]
         regions = [_region(record, classes) for record in content["regions"]]
         shares = {key: float(share) for key, share in content["shares"].items()}
-        return Semantics(ImageInfo(**content["image"]), classes, regions, shares, Generator(**content["generator"]))
-    except FileNotFoundError:
-        raise BadFile(f"{path}: no such file; run snakemake to make it") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadFile.damaged(path, "a file of class names", error) from error
+        image, made_by = ImageInfo(**content["image"]), Generator(**content["generator"])
+        semantics = Semantics(image, classes, regions, shares, made_by, str(content["regions_sha256"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadFile.damaged(path, WHAT, error) from error
+    check_owner(path, image.image_id, image_id)
+    return semantics
 
 
 def _region(record: Mapping[str, Any], classes: Sequence[str]) -> RegionClass:

@@ -10,6 +10,7 @@ import numpy as np
 from regionflow.formats.clusters import read_centres, read_comparison, read_silhouette
 from regionflow.formats.hdf5 import read_provenance
 from regionflow.formats.images import ImageRow, read_images
+from regionflow.formats.labelled import read_labelled
 from regionflow.formats.labels import read_label_map, read_labels
 from regionflow.formats.layout import for_image
 from regionflow.formats.palette import palette
@@ -48,14 +49,14 @@ class Limits:
 def build(path: Path, title: str, sources: Sources, limits: Limits) -> None:
     """Write the page of one variant."""
     rows = read_images(sources.table)
-    centres = read_centres(sources.centroids)
-    counts = survey.survey(rows, lambda row: read_labels(for_image(sources.labels, row.id)), len(centres))
+    centres = read_centres(sources.centroids, foreign=True)
+    counts = survey.survey(rows, lambda row: read_labels(for_image(sources.labels, row.id), row.id), len(centres))
     readable = [number for number, row in enumerate(rows) if row.status == "ok"]
     shown = {readable[i] for i in survey.spread(limits.images, len(readable))}
     galleries = [survey.gallery(counts.candidates[c], shown, limits.crops) for c in range(len(centres))]
     images, crops = _pictures(sources, limits, rows, shown, galleries)
     points = features_map.features_map(
-        sources.pooled, lambda image: read_labels(for_image(sources.labels, image)), limits.regions
+        sources.pooled, lambda image: read_labels(for_image(sources.labels, image), image), limits.regions
     )
     data = {
         "summary": _summary(sources, rows, counts),
@@ -99,14 +100,15 @@ def _pictures(
     for number in sorted(wanted):
         row = rows[number]
         image = read_image(Path(row.path), **limits.reading)
-        regions = read_regions(for_image(sources.regions, row.id))
-        labels = read_labels(for_image(sources.labels, row.id))
+        regions, labels = read_labelled(for_image(sources.regions, row.id), for_image(sources.labels, row.id), row.id)
         for key, crop in pictures.crops_of(image, regions, wanted[number]).items():
             candidate = galleries[key[0]][key[1]]
             far = key[1] >= limits.crops - limits.crops // 4
             crops[key] = {**crop, "image": number, "distance": candidate.distance, "far": far}
         if number in shown:
-            superpixels = read_label_map(for_image(sources.superpixels, row.id)) if sources.superpixels else None
+            superpixels = None
+            if sources.superpixels:
+                superpixels = read_label_map(for_image(sources.superpixels, row.id), row.id, regions.size)
             images.append((number, pictures.image_data(image, regions, labels, superpixels, limits.side)))
     return images, crops
 
@@ -130,7 +132,7 @@ def _summary(sources: Sources, rows: list[ImageRow], counts: survey.Survey) -> d
 def _parameters(sources: Sources, rows: list[ImageRow]) -> Iterator[tuple[str, Any]]:
     """What made the files, as they say themselves: those of the first image, and those of the set."""
     if rows:
-        regions = read_regions(for_image(sources.regions, rows[0].id)).generator
+        regions = read_regions(for_image(sources.regions, rows[0].id), rows[0].id).generator
         yield from ((source["name"], source["params"]) for source in regions.params.get("sources", {}).values())
         yield "regions", {key: value for key, value in regions.params.items() if key != "sources"}
         for stage, pattern in (("features", sources.features), ("pooled", sources.pooled_images)):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.signed import change_json
 from regionflow.base.errors import BadFile
 from regionflow.formats import semantics
 from regionflow.formats.regions import Generator, ImageInfo
@@ -64,9 +65,7 @@ def test_records_carry_the_name(tmp_path):
 def test_a_file_that_is_not_what_it_claims_is_refused_by_name(tmp_path, change, said):
     path = tmp_path / "image.json"
     write_semantics(path, content(RegionClass("r", 2, 0.5, [(2, 0.5)], "regions")))
-    changed = json.loads(path.read_text())
-    change(changed)
-    path.write_text(json.dumps(changed))
+    change_json(path, change)
     with pytest.raises(BadFile, match=said) as error:
         read_semantics(path)
     assert str(path) in str(error.value)

@@ -9,6 +9,7 @@ from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
 from sklearn.metrics import silhouette_score
 
 from regionflow.formats.clusters import read_centres, read_clusters, write_clusters, write_comparison
+from regionflow.formats.hdf5 import read_provenance, write_hdf5
 from regionflow.formats.images import ImageRow
 from regionflow.formats.pooled import SetColumn
 from regionflow.labels import kmeans as clusters
@@ -50,7 +51,7 @@ def test_one_pass_is_sklearns_partial_fit_in_the_same_order():
 
 def test_reading_in_blocks_from_a_file_gives_the_same_centres(tmp_path, monkeypatch):
     features, _ = blobs(n=500)
-    with h5py.File(tmp_path / "x.h5", "w") as file:
+    with write_hdf5(tmp_path / "x.h5", {}) as file:
         file["features"] = features
     stored = SetColumn(tmp_path / "x.h5")
     monkeypatch.setattr(clusters, "BLOCK_ROWS", 96)
@@ -90,8 +91,7 @@ def test_a_stored_fit_comes_back_with_its_provenance(tmp_path):
     assert (read_centres(tmp_path / "c.h5") == fitted.centres).all()
     again = read_clusters(tmp_path / "c.h5")
     assert (again.inertia, again.silhouette, again.epochs) == (fitted.inertia, fitted.silhouette, fitted.epochs)
-    with h5py.File(tmp_path / "c.h5") as file:
-        assert file.attrs["provenance"] == '{"stage":"clusters"}'
+    assert read_provenance(tmp_path / "c.h5") == {"stage": "clusters"}
 
 
 @pytest.mark.parametrize("text", [b"no HDF5 at all", None])

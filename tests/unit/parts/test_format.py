@@ -1,6 +1,5 @@
 """Files of part masks and targets: what is read is what was written, and what is damaged says so."""
 
-import json
 from pathlib import Path
 
 import h5py
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.signed import change_json
 from regionflow.base.errors import UserError
 from regionflow.formats import parts as parts_format
 from regionflow.formats import regions, rle
@@ -50,9 +50,7 @@ def test_the_file_of_an_unreadable_image_says_why(tmp_path: Path) -> None:
 def test_damaged_part_masks_name_the_file(tmp_path: Path, change: dict) -> None:
     path = tmp_path / "a.json"
     parts_format.write_masks(path, "a", "a.jpg", some_parts(), MADE_BY)
-    content = json.loads(path.read_text())
-    content["parts"] |= change
-    path.write_text(json.dumps(content))
+    change_json(path, lambda content: content["parts"].update(change))
     with pytest.raises(UserError, match=str(path)):
         parts_format.read_masks(path)
 

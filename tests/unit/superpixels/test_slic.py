@@ -40,5 +40,5 @@ def test_small_images_have_no_more_superpixels_than_pixels(shape):
 
 def test_png_round_trip_keeps_labels_above_255(tmp_path):
     labels = np.arange(60 * 80).reshape(60, 80)
-    write_label_map(tmp_path / "x.png", labels)
+    write_label_map(tmp_path / "x.png", labels, "x")
     assert (read_label_map(tmp_path / "x.png") == labels).all()
