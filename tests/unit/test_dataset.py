@@ -1,5 +1,6 @@
 """regionflow.load over a small tree of results, and the examples that use it."""
 
+import json
 import re
 import subprocess
 import sys
