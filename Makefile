@@ -2,14 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo report test lint test-slow train-sam-tiny notebook config-docs clean
+.PHONY: help demo report test lint test-faults test-slow train-sam-tiny notebook config-docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       install into .venv and run the workflow on ten sample photos"
 	@echo "make report     the same, and one HTML page about it: results/report/.../report.html"
 	@echo "make test       install, lint, and run the tests"
+	@echo "make test-faults  every fault of docs/reliability.md, the fuzz tests too"
 	@echo "make test-slow  the proofs that take minutes"
 	@echo "make train-sam-tiny  train the embedded SAM anew, into build/sam_tiny (hours; goes on where it was stopped)"
 	@echo "make notebook   write examples/tour.ipynb from examples/tour.py"
@@ -20,17 +22,21 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "regionflow needs Python >= 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	@# An environment that is there keeps its Python: two Pythons in one do not mix.
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(PIP) -e .
+	touch $@
+
+# The demo needs no test tools.
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) -e '.[test]'
 	touch $@
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
-	@echo "Look at results/report/*/*/contact_sheet.jpg; README.md says what the other files are."
 
 report: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all all report
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -40,7 +46,10 @@ lint: $(VENV)/.installed
 test: lint
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
-test-slow: $(VENV)/.installed
+test-faults: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/faults
+
+test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
 
 # Memory that is kept, not given back after every tensor, makes a step a tenth shorter.
@@ -49,11 +58,12 @@ train-sam-tiny: $(VENV)/.installed
 		$(BIN)/python -m regionflow.train.sam_tiny.train --out build/sam_tiny --threads 2
 
 # Without outputs: the notebook is the script in cells.
-notebook: $(VENV)/.installed
+notebook: $(VENV)/.installed-test
 	$(BIN)/jupytext --quiet --to notebook examples/tour.py
 
-config-docs: $(VENV)/.installed
+config-docs: $(VENV)/.installed-test
 	$(BIN)/python -m regionflow.config.document config
 
 clean:
-	rm -rf results logs .snakemake
+	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	rm -rf logs .snakemake

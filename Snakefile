@@ -38,8 +38,8 @@ rule all:
 
 
 onsuccess:
-    logger.info(end_of_run(CONFIG, IMAGE_SET, rules.images.output.table, rules.problems.output.problems))
+    logger.info("\n".join([end_of_run(), look_at(sights())]))
 
 
 onerror:
-    logger.info(end_of_run(CONFIG, IMAGE_SET, rules.images.output.table, rules.problems.output.problems))
+    logger.info(end_of_run())

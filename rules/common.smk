@@ -7,7 +7,6 @@ from regionflow.config.types import GROUPS
 from regionflow.images.find import ImageListError, find_set
 from regionflow.run import preflight
 from regionflow.run.stages import model_path
-from regionflow.run.summary import end_of_run
 
 try:
     CONFIG = load_config(config)

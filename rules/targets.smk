@@ -1,4 +1,7 @@
-"""What a plain `snakemake` makes."""
+"""What a plain `snakemake` makes, and what it says at its end."""
+
+from regionflow.run import summary
+from regionflow.run.summary import look_at
 
 
 def variants():
@@ -24,3 +27,14 @@ def targets(wildcards):
     for names in named_variants():
         files += per_image(rules.semantics.output.map.format(**names, image="{image}"))
     return files
+
+
+def sights():
+    """What people look at first after a run."""
+    patterns = (rules.contact_sheet.output.sheet, rules.page.output.page, rules.pooled_set.output.pooled)
+    return [pattern.format(**names) for names in variants() for pattern in patterns]
+
+
+def end_of_run():
+    """What a run says at its end, however it ended."""
+    return summary.end_of_run(CONFIG, IMAGE_SET, rules.images.output.table, rules.problems.output.problems)

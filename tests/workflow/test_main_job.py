@@ -234,3 +234,13 @@ def test_the_shipped_configuration_plans(workspace):
     jobs = workspace.snakemake("-n").jobs()
     assert jobs["masks"] >= 8
     assert jobs["masks"] == jobs["features"] == jobs["labels"]
+
+
+def test_the_end_of_a_run_names_what_to_look_at(finished) -> None:
+    workspace, run = finished
+    named = run.output[run.output.index("regionflow: look at") :].split("\n")[1:3]
+    assert [line.strip() for line in named] == [
+        "results/report/daisy_lab/default/contact_sheet.jpg",
+        "results/pooled/daisy_lab/default.h5",
+    ]
+    assert all(workspace.path(line.strip()).is_file() for line in named)

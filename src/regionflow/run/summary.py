@@ -1,5 +1,6 @@
 """What a run says at its end: what could not be read, what was left out, and to what the centres were fitted."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from regionflow.base.errors import UserError
@@ -16,6 +17,12 @@ def end_of_run(config: Config, images: ImageSet, table: str | Path, problems: st
     if Path(table).is_file():
         lines += _of_the_table(config, Path(table))
     return "\nregionflow: ".join(line for line in lines if line)
+
+
+def look_at(files: Sequence[str | Path]) -> str:
+    """The files of a finished run that people look at first, of those that are there."""
+    there = [str(file) for file in files if Path(file).is_file()]
+    return "\n  ".join(["regionflow: look at", *there]) if there else ""
 
 
 def _of_the_table(config: Config, table: Path) -> list[str]:
