@@ -61,6 +61,9 @@ class TimmOptions(ExtractorKind):
     """Pixels of the resized side; null takes what the model was trained at. Must be null with pad."""
     multiple: PositiveInt | None = None
     """What the sides of the model input are multiples of; null takes the patch size (or the stride)."""
+    position_embedding: Literal["timm", "released"] = "timm"
+    """How position embeddings get to another grid than the training's. timm: bicubic, anti-aliased; released: as the
+    code released with the weights of DINO and DINOv2, for those only; the variants dino_* and dinov2_* have it."""
     dtype: Dtype = "fp32"
     """Type that the whole model runs in."""
     checkpoint: str | None = None
@@ -87,6 +90,11 @@ class TimmOptions(ExtractorKind):
             raise ValueError("geometry pad does not resize: leave size out, or choose another geometry")
         if self.value_path and (self.layers != [-1] or not self.norm):
             raise ValueError("value_path is about the last block, normed: leave layers and norm out")
+        if self.position_embedding == "released" and not _has_released_rule(self.model):
+            raise ValueError(
+                f"position_embedding released is known for the weights of DINO and DINOv2, not for {self.model}: "
+                "leave it out, or write timm"
+            )
         return self
 
 
@@ -100,6 +108,12 @@ class SamEncoderOptions(ExtractorKind, SamWeights):
     """Kind of extractor."""
     dtype: Dtype = "fp32"
     """Type that the whole encoder runs in."""
+
+
+def _has_released_rule(name: str) -> bool:
+    """Whether weights of that timm name are DINO's or DINOv2's, of which features.positions knows the rule."""
+    architecture, _, tag = name.partition(".")
+    return tag == "dino" or (architecture.startswith("vit_") and architecture.endswith("_dinov2"))
 
 
 def _unknown(name: str) -> str | None:

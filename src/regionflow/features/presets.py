@@ -38,9 +38,13 @@ _MASKCLIP = {
     "maskclip_vitb16": _TIMM["clip_vitb16"],
     "maskclip_vitl14_336": _TIMM["clip_vitl14_336"],
 }
+_RELEASED = ("dino_", "dinov2_")
 
 PRESETS: dict[str, ExtractorOptions] = {
     "daisy_lab": DaisyLabOptions(),
-    **{name: TimmOptions(model=model) for name, model in _TIMM.items()},
+    **{
+        name: TimmOptions(model=model, position_embedding="released" if name.startswith(_RELEASED) else "timm")
+        for name, model in _TIMM.items()
+    },
     **{name: TimmOptions(model=model, value_path=True) for name, model in _MASKCLIP.items()},
 }

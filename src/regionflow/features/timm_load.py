@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from regionflow.features.errors import ExtractorError
 from regionflow.features.options import TimmOptions
+from regionflow.features.positions import use_released_rule
 from regionflow.features.timm_names import check_name
 from regionflow.weights.checkpoint import load_state_dict
 
@@ -30,6 +31,8 @@ def load_model(options: TimmOptions) -> nn.Module:
         model = _pretrained(options.model)
     if not hasattr(model, "forward_intermediates"):
         raise ExtractorError(f"{options.model} gives no feature maps (timm has no forward_intermediates for it)")
+    if options.position_embedding == "released":
+        use_released_rule(model, options.model)
     return model.eval().requires_grad_(False)
 
 
