@@ -2,20 +2,22 @@
 
 from snakemake.exceptions import WorkflowError
 
-from regionflow.config.load import ConfigError, load_config
+from regionflow.base.errors import UserError
+from regionflow.config.load import undeclared
+from regionflow.config.texts import with_arguments
 from regionflow.config.types import GROUPS
-from regionflow.images.find import ImageListError, find_set
 from regionflow.run import preflight
 from regionflow.run.stages import model_path
 
 try:
-    CONFIG = load_config(config)
-    IMAGE_SET = find_set(CONFIG.images)
-    IMAGES = IMAGE_SET.images
-except (ConfigError, ImageListError) as error:
+    CONFIG, IMAGE_SET = preflight.prepare(
+        with_arguments(config, workflow.config_settings.config_args or []),
+        starts=workflow.is_main_process,
+        works=workflow.resource_settings.nodes is None,
+    )
+except UserError as error:
     raise WorkflowError(str(error)) from None
-if workflow.is_main_process and (problems := preflight.problems(CONFIG)):
-    raise WorkflowError("\n".join(["The targets of the configuration cannot be made:", *problems]))
+IMAGES = IMAGE_SET.images
 
 
 wildcard_constraints:
@@ -48,9 +50,7 @@ def declared(group, wildcards):
     """The options of the variant that a path names."""
     options, name = getattr(CONFIG, group), wildcards[GROUPS[group]]
     if name not in options:
-        raise WorkflowError(
-            f"{name!r} is not declared under {group} in the configuration (known: {', '.join(options)})"
-        )
+        raise WorkflowError(str(undeclared(CONFIG, group, name)))
     return options[name]
 
 
@@ -65,7 +65,7 @@ def image_path(wildcards):
     if wildcards.image not in IMAGES:
         where = CONFIG.images.table or CONFIG.images.dir or "the sample photos"
         raise WorkflowError(f"there is no image {wildcards.image!r} in {where}")
-    return str(IMAGES[wildcards.image].path)
+    return local(str(IMAGES[wildcards.image].path))
 
 
 def weights(group):
@@ -73,7 +73,7 @@ def weights(group):
 
     def find(wildcards):
         path = declared(group, wildcards).weights()
-        return [] if path is None else ancient(str(path))
+        return [] if path is None else local(ancient(str(path)))
 
     return find
 
@@ -109,7 +109,7 @@ def centres(wildcards):
         return rules.clusters.output.centroids.format(extractor=wildcards.extractor, regions=wildcards.regions)
     if not path.is_file():
         raise WorkflowError(f"clusters.model: {path} is not there; put the file there or remove the key")
-    return ancient(str(path))
+    return local(ancient(str(path)))
 
 
 def fits(wildcards):

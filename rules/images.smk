@@ -4,14 +4,14 @@
 rule images:
     """Read every image once: size, sha256, and the reason if it cannot be read."""
     input:
-        [str(entry.path) for entry in IMAGES.values()],
+        [local(str(entry.path)) for entry in IMAGES.values()],
     output:
         table="results/images.tsv",
     log:
         "logs/images.log",
     conda:
         ENV
-    threads: workflow.cores
+    threads: CORES
     params:
         **stage("images"),
     shell:

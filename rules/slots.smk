@@ -9,6 +9,7 @@ from snakemake.logging import logger
 
 from regionflow.run import slots as run_slots
 
+CORES = workflow.resource_settings.cores or 1  # `workflow.cores` refuses commands that run nothing and so name none
 SCRIPTS = Path(str(workflow.current_basedir)).resolve().parent / "workflow" / "scripts"
 
 
@@ -29,7 +30,7 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
         return
     obstacle = run_slots.why_not_warm() if warm else None
     limit = gpu_limit(workflow)
-    planned = run_slots.plan(workflow.resource_settings.cores or 1, limit, warm and obstacle is None)
+    planned = run_slots.plan(CORES, limit, warm and obstacle is None)
     if limit is None and planned.gpu:
         limit_gpu(workflow, planned.gpu)
     if limit == 0:  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start

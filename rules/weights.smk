@@ -15,7 +15,7 @@ wildcard_constraints:
 rule weights:
     """Download weights; a broken download is resumed, and only a file with the right sha256 gets the name."""
     output:
-        weights="weights/{weights}",
+        weights=local("weights/{weights}"),
     log:
         "logs/weights/{weights}.log",
     conda:

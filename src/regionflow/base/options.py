@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 """Name of a variant in the configuration: it becomes a folder name and a wildcard."""
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+LARGEST = 2**32 - 1
+"""The largest whole number of any option: what NumPy takes as a seed, and more than anything here can count."""
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST)]
+"""Start of a random generator, NumPy's, scikit-learn's and torch's alike."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,18 @@ class Refers:
 class Options(BaseModel):
     """Options that change an output. What does not (device, batch sizes, threads) lives in `RuntimeOptions`."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        """A number beyond what the libraries below can count would fail in the middle of a run, without its key."""
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int | float) and abs(number) > LARGEST:
+                raise ValueError(f"Input should be at most {LARGEST}")
+        return value
 
     def canonical(self) -> dict[str, Any]:
         """All fields, defaults included, as JSON types: equal options give equal JSON."""

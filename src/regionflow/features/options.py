@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from regionflow.base.errors import UserError
-from regionflow.base.options import Kind
+from regionflow.base.options import Kind, Seed
 from regionflow.base.remember import remembered
 from regionflow.formats.features import StoredDtype
 from regionflow.sam.options import SamWeights
@@ -69,7 +69,7 @@ class TimmOptions(ExtractorKind):
     checkpoint: str | None = None
     """Local weight file (.pth, .pt or .safetensors, in timm's or the original's keys); null takes timm's own from its
     download cache."""
-    random_seed: int | None = Field(None, ge=0)
+    random_seed: Seed | None = None
     """Random weights from this seed, to try a workflow without a download. Not with `checkpoint`."""
 
     def weights(self) -> Path | None:

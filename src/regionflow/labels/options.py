@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator
 
-from regionflow.base.options import Options
+from regionflow.base.options import Options, Seed
 
 ClusterCount = Annotated[int, Field(ge=2, le=65534)]
 # Told apart first, so that a mistake is told once and not once for each type.
@@ -20,7 +20,7 @@ class ClustersOptions(Options):
     k: OneOrSeveral = 16
     """Number of clusters. With a list each is fitted and compared in clusters/.../comparison.tsv; the labels are of
     the first."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Seed of the k-means++ start and of the order in which regions are seen."""
     batch_size: PositiveInt = 1024
     """Regions per mini-batch. It changes the centres, so it counts as an option that changes results."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from regionflow.base.options import Options
+from regionflow.base.options import Options, Seed
 
 
 class StudentOptions(Options):
@@ -94,7 +94,7 @@ class EmbedderOptions(Options):
     """Name in timm, with the tag of the weights; its pooled features are the embedding."""
     checkpoint: str | None = None
     """Local weight file; null takes timm's own from its download cache."""
-    random_seed: Annotated[int, Field(ge=0)] | None = None
+    random_seed: Seed | None = None
     """Random weights from this seed, to try a workflow without a download. Not with `checkpoint`."""
     crop: bool = False
     """Whether the image is cropped to the mask's box first."""
@@ -137,7 +137,7 @@ class TrainingOptions(Options):
     """exact: float32; bf16: bfloat16 products (autocast) where the card has them, float32 elsewhere."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the training images that is held out (seeded) for the validation loss."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the first weights, of the held-out images and of the order."""
     start: str | None = None
     """Checkpoint to fine-tune: a model.safetensors of an earlier run, kept elsewhere, or the original's .ckpt."""
@@ -156,5 +156,5 @@ class ProbeOptions(Options):
     """Decoupled, of all weights."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of the numbers that are left out, before and after they are joined to one vector."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the first weights, the order and the dropout."""

@@ -1,23 +1,80 @@
-"""What can be known to fail before any job starts: weights that are not there, models that do not exist."""
+"""What can be known to fail before any job starts: the configuration, images, weights, models, the device."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from regionflow.base.options import Kind
+from regionflow.config.load import ConfigError, check_config
+from regionflow.config.references import targeted
 from regionflow.config.types import Config
+from regionflow.images.find import ImageListError, ImageSet, find_set
+from regionflow.run.slots import visible_cards
+from regionflow.run.stages import model_path
 from regionflow.weights.files import missing_weights
 
 
-def problems(config: Config) -> list[str]:
+def prepare(
+    values: Mapping[str, Any], *, starts: bool = True, works: bool = True
+) -> tuple[Config, ImageSet]:
+    """The configuration and the images by id, checked.
+
+    Args:
+        values: of the configuration files and the command line.
+        starts: whether a run starts here, not one of its jobs: weights and models are looked for then.
+        works: whether this machine is the one that runs the models: its cards are looked for then.
+
+    Raises:
+        ConfigError: lists all that is wrong, of whatever sort.
+    """
+    config, problems = check_config(values)
+    images = ImageSet({})
+    try:
+        images = find_set(config.images)
+    except ImageListError as error:
+        problems.append(str(error).replace("\n", "\n  "))
+    if starts:
+        problems += model_problems(config)
+        problems += device_problems(config) if works else []
+    if problems:
+        raise ConfigError.of(problems)
+    return config, images
+
+
+def model_problems(config: Config) -> Iterator[str]:
     """One line per variant under `targets` that cannot work, with the path of its key."""
-    return [
-        f"{key}.{problem}"
-        for key, options in _targeted(config)
-        for problem in (*missing_weights(options), *options.problems())
-    ]
+    for key, options in targeted(config):
+        if isinstance(options, Kind):
+            yield from (f"{key}.{problem}" for problem in (*missing_weights(options), *options.problems()))
+    targets = config.targets
+    paths = {model_path(config, {"extractor": e, "regions": r}) for e in targets.extractors for r in targets.regions}
+    for path in sorted(path for path in paths if path is not None and not path.is_file()):
+        yield f"clusters.model: {path} is not there; put the file there or remove the key"
 
 
-def _targeted(config: Config) -> Iterator[tuple[str, Kind]]:
-    segmenters = {config.regions[name].segmenter for name in config.targets.regions} - {None}
-    yield from ((f"segmenters.{name}", config.segmenters[name]) for name in sorted(map(str, segmenters)))
-    yield from ((f"extractors.{name}", config.extractors[name]) for name in config.targets.extractors)
-    yield from ((f"labelers.{name}", config.labelers[name]) for name in config.targeted_labelers)
+def device_problems(config: Config) -> Iterator[str]:
+    """Why the device that the configuration names is not there, if a variant under `targets` would use it."""
+    users = [key for key, options in targeted(config) if isinstance(options, Kind) and options.uses_card]
+    if users and (reason := why_no_device(config.runtime.device)):
+        wanted = f"runtime.device is {config.runtime.device} (for {', '.join(users)})"
+        yield f"{wanted}, but {reason}; set it to auto or cpu"
+
+
+def why_no_device(device: str) -> str | None:
+    """Why this machine does not have the device, found without importing torch; None if it seems to have it."""
+    if device == "cuda":
+        if not visible_cards():
+            return "this machine has no NVIDIA card that can be used"
+        if _torch().endswith("+cpu"):
+            return f"torch {_torch()} is built without CUDA"
+    if device == "mps" and sys.platform != "darwin":
+        return "only Macs have that"
+    return None
+
+
+def _torch() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return ""

@@ -7,8 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+<<<<<<< HEAD
 from regionflow.base.options import Kind, Name, Refers
 from regionflow.semantics.shipped import coco_panoptic, examples_path
+=======
+from regionflow.base.options import Seed
+from regionflow.semantics.fuse import FusionOptions
+>>>>>>> 3bf083b (Configuration: all kinds of errors in one round, numbers from the command line, commands without --cores)
 
 Text = Annotated[str, Field(min_length=1)]
 ExtractorName = Annotated[Name, Refers("extractors")]
@@ -175,11 +180,11 @@ class SeemOptions(LabelerOptions):
     """The choices of the SAM + SEEM pipeline (fremk): no resizing, points drawn anew for every level, a stroke decides
     by its likeliest class and a pixel by its largest score, regions without the smaller ones on them. Random points
     are seeded here."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Of the points that are drawn where a region has more than 512."""
     dtype: Literal["fp32", "fp16"] = "fp32"
     """fp16: autocast, as the original runs on a card."""
-    random_seed: int | None = Field(None, ge=0)
+    random_seed: Seed | None = None
     """Random weights from this seed, to try a workflow without a download. Not with `checkpoint`."""
 
     def weights(self) -> Path | None:
@@ -251,7 +256,7 @@ class WordsOptions(LabelerOptions):
     """open_clip's tag of the weights, from its download cache; not used with `checkpoint` or `random_seed`."""
     checkpoint: Text | None = None
     """Local weight file."""
-    random_seed: int | None = Field(None, ge=0)
+    random_seed: Seed | None = None
     """Random weights from this seed, to try a workflow without a download."""
     regions: Literal["pooled", "box", "masked", "both"] = "pooled"
     """What of a region is compared with the words: pooled features of `extractor`, a crop of its box, a crop with
