@@ -20,6 +20,11 @@ except UserError as error:
 IMAGES = IMAGE_SET.images
 
 
+# Used as a module with `prefix:`, the patterns of outputs have it already, images and weights are where they are: no
+# input needs it. Internal to Snakemake, like `gpu_limit`: tested, and pinned below 10.
+workflow.modifier.path_modifier.skip_properties.add("input")
+
+
 wildcard_constraints:
     extractor="[^/]+",
     segmenter="[^/]+",
@@ -65,7 +70,7 @@ def image_path(wildcards):
     if wildcards.image not in IMAGES:
         where = CONFIG.images.table or CONFIG.images.dir or "the sample photos"
         raise WorkflowError(f"there is no image {wildcards.image!r} in {where}")
-    return local(str(IMAGES[wildcards.image].path))
+    return str(IMAGES[wildcards.image].path)
 
 
 def weights(group):
@@ -73,7 +78,7 @@ def weights(group):
 
     def find(wildcards):
         path = declared(group, wildcards).weights()
-        return [] if path is None else local(ancient(str(path)))
+        return [] if path is None else ancient(str(path))
 
     return find
 
@@ -109,7 +114,7 @@ def centres(wildcards):
         return rules.clusters.output.centroids.format(extractor=wildcards.extractor, regions=wildcards.regions)
     if not path.is_file():
         raise WorkflowError(f"clusters.model: {path} is not there; put the file there or remove the key")
-    return local(ancient(str(path)))
+    return ancient(str(path))
 
 
 def fits(wildcards):

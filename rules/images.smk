@@ -4,7 +4,7 @@
 rule images:
     """Read every image once: size, sha256, and the reason if it cannot be read."""
     input:
-        [local(str(entry.path)) for entry in IMAGES.values()],
+        [str(entry.path) for entry in IMAGES.values()],
     output:
         table="results/images.tsv",
     log:

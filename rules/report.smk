@@ -35,7 +35,7 @@ rule page:
             features=rules.features.output.features,
             pooled_images=rules.pooled.output.pooled,
             superpixels=superpixel_maps,
-            logs="logs",
+            logs=str(Path(rules.images.log[0]).parent),
         ),
     shell:
         RUN

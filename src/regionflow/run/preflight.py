@@ -15,9 +15,7 @@ from regionflow.run.stages import model_path
 from regionflow.weights.files import missing_weights
 
 
-def prepare(
-    values: Mapping[str, Any], *, starts: bool = True, works: bool = True
-) -> tuple[Config, ImageSet]:
+def prepare(values: Mapping[str, Any], *, starts: bool = True, works: bool = True) -> tuple[Config, ImageSet]:
     """The configuration and the images by id, checked.
 
     Args:

@@ -7,13 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-<<<<<<< HEAD
-from regionflow.base.options import Kind, Name, Refers
+from regionflow.base.options import Kind, Name, Refers, Seed
 from regionflow.semantics.shipped import coco_panoptic, examples_path
-=======
-from regionflow.base.options import Seed
-from regionflow.semantics.fuse import FusionOptions
->>>>>>> 3bf083b (Configuration: all kinds of errors in one round, numbers from the command line, commands without --cores)
 
 Text = Annotated[str, Field(min_length=1)]
 ExtractorName = Annotated[Name, Refers("extractors")]
