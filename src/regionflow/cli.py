@@ -1,117 +1,220 @@
 """The other door to the stages: `regionflow masks photo.jpg --out out` runs what rule `masks` runs, no Snakemake."""
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import yaml
 from rich.progress import track
 
+from regionflow import __version__
 from regionflow.base.errors import UserError
-from regionflow.config.load import ConfigError, load_config
+from regionflow.base.options import Kind
+from regionflow.config.load import load_config, undeclared
 from regionflow.config.types import GROUPS, Config
 from regionflow.formats.regions import masks_of, read_regions
-from regionflow.images.find import ImageEntry, find_images
+from regionflow.images.find import ImageEntry, find_set
 from regionflow.images.options import ImagesOptions
 from regionflow.run.job import Job
 from regionflow.run.models import ModelCache
+from regionflow.run.preflight import why_no_device
 from regionflow.run.stage import run_whole
 from regionflow.run.stages import STAGES, runtime, stage_options
+from regionflow.weights.files import missing_here
 
 # Stages of a single image.
 OFFERED = [name for name, stage in STAGES.items() if stage.outputs]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one stage over an image or a folder, or export mask files; mistakes end with a message and exit code 1."""
-    parser = argparse.ArgumentParser(prog="regionflow", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for stage in OFFERED:
-        _stage_arguments(commands.add_parser(stage, help=f"{stage} of images"))
-    _amg_arguments(commands.add_parser("amg", help="mask files in the forms of segment-anything's amg.py"))
-    chosen = parser.parse_args(arguments)
+    """Run one stage over images, export mask files or list variants; mistakes end with a message and exit code 1."""
+    chosen = _parser().parse_args(arguments)
     try:
         if chosen.command == "amg":
-            export_masks(chosen.masks, chosen.out, chosen.form)
+            export_masks(chosen.masks, chosen.out, chosen.form, chosen.overwrite)
             return
-        config = load_config(yaml.safe_load(chosen.config.read_text()) if chosen.config else {})
-        images = _images(chosen.images, config.images)
-        run(chosen.command, images, chosen.out, config, chosen.variant)
-    except (UserError, FileNotFoundError) as error:
+        config = _config(chosen.config)
+        if chosen.command == "list":
+            print("\n".join(_variants(config)))
+            return
+        images = _images(chosen.images, chosen.out, config.images)
+        run(chosen.command, images, chosen.out, config, chosen.variant, overwrite=chosen.overwrite)
+    except UserError as error:
         sys.exit(f"regionflow: {error}")
+    except OSError as error:
+        sys.exit(f"regionflow: {error.filename}: {error.strerror}" if error.filename else f"regionflow: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
-def _stage_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", type=Path, help="an image, or a folder that is searched with its sub-folders")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
-    parser.add_argument(
-        "--variant", help="name of the segmenter, superpixels or extractor (default: the one that needs no weights)"
-    )
-    parser.add_argument("--config", type=Path, help="configuration file (default: the built-in configuration)")
-
-
-def _amg_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("masks", type=Path, help="a mask file, or a folder of them such as results/masks/sam_vit_h")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the output and masks.csv")
-    parser.add_argument(
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="regionflow", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"regionflow {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for stage in OFFERED:
+        command = commands.add_parser(stage, help=f"{stage} of images")
+        command.add_argument("images", type=Path, nargs="+", help="images, or folders that are searched throughout")
+        _output_arguments(command, f"folder; the files are OUT/{stage}/VARIANT/IMAGE")
+        command.add_argument("--variant", help=f"name from `regionflow list` (default: {STAGES[stage].default})")
+        _config_argument(command)
+    amg = commands.add_parser("amg", help="mask files in the forms of segment-anything's amg.py")
+    amg.add_argument("masks", type=Path, help="a mask file, or a folder of them such as results/masks/sam_vit_h")
+    _output_arguments(amg, "folder for the output and masks.csv")
+    amg.add_argument(
         "--form",
         choices=["png", "json"],
         default="png",
         help="png: a folder per image with a PNG per mask, metadata.csv and parents.csv; json: a list per image",
     )
+    _config_argument(commands.add_parser("list", help="the variants that the stages can make"))
+    return parser
 
 
-def export_masks(masks: Path, out: Path, form: Literal["png", "json"]) -> None:
+def _output_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    parser.add_argument("--out", type=Path, required=True, help=out)
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there (default: refuse)")
+
+
+def _config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, help="configuration file (default: the built-in configuration)")
+
+
+def _config(path: Path | None) -> Config:
+    """The configuration in a file. Raises UserError, naming the file, if it is none."""
+    if path is None:
+        return load_config({})
+    _must_exist(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML in UTF-8 ({' '.join(str(error).split())})") from None
+    if not isinstance(values or {}, dict):
+        raise UserError(f"{path}: holds {type(values).__name__}, not keys and values")
+    return load_config(values or {})
+
+
+def _must_exist(path: Path) -> None:
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
+
+
+def _variants(config: Config) -> Iterator[str]:
+    """Each stage, and the variants that `--variant` takes with their kind."""
+    for stage in OFFERED:
+        yield f"{stage} (from {STAGES[stage].group}):"
+        for name, options in getattr(config, STAGES[stage].group).items():
+            kind = getattr(options, "type", "")
+            missing = isinstance(options, Kind) and any(True for _ in missing_here(options))
+            notes = [kind] * bool(kind) + ["weights missing"] * missing + ["default"] * (name == STAGES[stage].default)
+            yield f"  {name}" + (f"  ({', '.join(notes)})" if notes else "")
+
+
+def export_masks(masks: Path, out: Path, form: Literal["png", "json"], overwrite: bool = False) -> None:
     """Write mask files as amg.py does, and masks.csv: how many masks each image has and how much of it they cover.
 
     Raises:
-        UserError: there is no mask file, or one is damaged; the message names it.
+        UserError: there is no mask file, or one is damaged, or an output is there already; the message names it.
     """
     # The other stages need neither.
     from regionflow.base.files import write_table
     from regionflow.exports.amg import export_amg
     from regionflow.formats.nesting import coverage
 
+    _must_exist(masks)
     root, files = (masks.parent, [masks]) if masks.is_file() else (masks, sorted(masks.rglob("*.json")))
     if not files:
         raise UserError(f"{masks} holds no mask file (.json); give a file or a folder such as results/masks/sam_vit_h")
+    suffix = "" if form == "png" else ".json"
+    targets = {path: out / f"{path.relative_to(root).with_suffix('')}{suffix}" for path in files}
+    _refuse_existing([*targets.values(), out / "masks.csv"], overwrite)
     rows = []
-    for path in track(files, description="amg", disable=not sys.stderr.isatty()):
+    for path, target in track(targets.items(), description="amg", disable=not sys.stderr.isatty()):
         file = read_regions(path)
-        image = path.relative_to(root).with_suffix("")
-        export_amg(file.annotations, out / (image if form == "png" else image.with_suffix(".json")), form)
+        export_amg(file.annotations, target, form)
+        print(target)
         height, width = file.size
-        rows.append([image.as_posix(), len(file.annotations), round(coverage(masks_of(file), height, width), 6)])
+        image = path.relative_to(root).with_suffix("").as_posix()
+        rows.append([image, len(file.annotations), round(coverage(masks_of(file), height, width), 6)])
     write_table(out / "masks.csv", ("image", "masks", "coverage"), rows)
+    print(out / "masks.csv")
 
 
-def run(stage: str, images: dict[str, ImageEntry], out: Path, config: Config, variant: str | None = None) -> None:
-    """Run a stage over images by id as cold jobs of the workflow run; files get the images' names."""
+def run(
+    stage: str,
+    images: dict[str, ImageEntry],
+    out: Path,
+    config: Config,
+    variant: str | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Run a stage over images by id as cold jobs of the workflow run: the files are out/stage/variant/image.
+
+    Raises:
+        UserError: a variant, its weights or the device are not there, or an output is already; nothing was written.
+    """
     declared = STAGES[stage]
-    names = {GROUPS[declared.group]: variant or declared.default}
-    if names[GROUPS[declared.group]] not in getattr(config, declared.group):
-        raise ConfigError(f"{variant!r} is not declared under {declared.group} in the configuration")
-    options, models = stage_options(config, stage, names), ModelCache()
-    device = _device(declared.uses_card(config, names))
+    variant = variant or declared.default
+    if variant not in getattr(config, declared.group):
+        raise undeclared(config, declared.group, variant)
+    names = {GROUPS[declared.group]: variant}
+    chosen = getattr(config, declared.group)[variant]
+    if isinstance(chosen, Kind) and (problems := [*missing_here(chosen), *chosen.problems()]):
+        raise UserError("\n".join(f"{declared.group}.{variant}.{problem}" for problem in problems))
+    uses_card = declared.uses_card(config, names)
+    if uses_card and (reason := why_no_device(config.runtime.device)):
+        raise UserError(f"runtime.device is {config.runtime.device}, but {reason}; set it to auto or cpu")
+    outputs = {
+        image: {name: out / stage / variant / f"{image}{suffix}" for name, suffix in declared.outputs.items()}
+        for image in images
+    }
+    _refuse_existing([path for paths in outputs.values() for path in paths.values()], overwrite)
+    options, models, device = stage_options(config, stage, names), ModelCache(), _device(uses_card)
     for image, entry in track(images.items(), description=stage, disable=not sys.stderr.isatty()):
         job = Job.to_json(
             stage,
             inputs={"image": entry.path},
-            outputs={name: out / f"{image}{suffix}" for name, suffix in declared.outputs.items()},
+            outputs=outputs[image],
             options=options,
             names={**names, "image": image},
             runtime=runtime(config),
             threads=config.runtime.model_threads,
         )
-        run_whole(job, device, models, _scripts())
+        # What a stage says is for people; what was written is for other programs.
+        with contextlib.redirect_stdout(sys.stderr):
+            run_whole(job, device, models, _scripts())
+        print("\n".join(map(str, outputs[image].values())))
 
 
-def _images(path: Path, options: ImagesOptions) -> dict[str, ImageEntry]:
-    if path.is_file():
-        return {path.stem: ImageEntry(path, "")}
-    return find_images(options.model_copy(update={"dir": str(path), "table": None}))
+def _refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
+    existing = [path for path in paths if path.exists()]
+    if existing and not overwrite:
+        more = f" and {len(existing) - 1} more files are" if len(existing) > 1 else " is"
+        raise UserError(f"{existing[0]}{more} there already; give another --out, or --overwrite to replace")
+
+
+def _images(paths: Sequence[Path], out: Path, options: ImagesOptions) -> dict[str, ImageEntry]:
+    """The images of files and folders by id. Raises UserError for one that is not there, and for two of one id."""
+    images: dict[str, ImageEntry] = {}
+    for path in paths:
+        _must_exist(path)
+        if path.is_dir():
+            inside = options.model_copy(update={"dir": str(path), "table": None})
+            found = find_set(inside, outputs=[out / stage for stage in OFFERED])
+            told = [*found.told(), *(f"{file} is left out: {reason}" for file, reason in found.left_out)]
+            print("".join(f"{path}: {line}\n" for line in told), end="", file=sys.stderr)
+            entries = found.images
+        else:
+            entries = {path.stem: ImageEntry(path, "")}
+        for image, entry in entries.items():
+            if image in images and images[image].path.resolve() != entry.path.resolve():
+                both = f"{images[image].path} and {entry.path}"
+                raise UserError(f"{both} would both be {image!r} in {out}; run them with an --out each")
+            images[image] = entry
+    return images
 
 
 def _device(uses_model: bool) -> str:

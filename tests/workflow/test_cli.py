@@ -18,20 +18,21 @@ def test_a_folder_gives_the_files_that_the_rules_gave(finished, tmp_path):
     workspace, _ = finished
     for stage, folder, suffix in (("masks", "masks/merge_tree", "json"), ("superpixels", "superpixels/slic", "png")):
         main([stage, str(workspace.path("photos")), "--out", str(tmp_path / stage)])
-        made = sorted(p.relative_to(tmp_path / stage) for p in (tmp_path / stage).rglob(f"*.{suffix}"))
+        made = sorted(p.relative_to(tmp_path / stage / folder) for p in (tmp_path / stage).rglob(f"*.{suffix}"))
         assert len(made) == 4
         for name in made:
-            assert (tmp_path / stage / name).read_bytes() == workspace.path(f"results/{folder}/{name}").read_bytes()
+            ours, rule = tmp_path / stage / folder / name, workspace.path(f"results/{folder}/{name}")
+            assert ours.read_bytes() == rule.read_bytes()
 
 
 def test_one_image_and_a_configuration(finished, tmp_path):
     (tmp_path / "c.yaml").write_text("superpixels: {slic: {n_segments: 9}}")
     photo = finished[0].path("photos/one.png")
     main(["superpixels", str(photo), "--out", str(tmp_path), "--config", str(tmp_path / "c.yaml")])
-    assert len(json.loads((tmp_path / "one.json").read_text())["annotations"]) < 20
+    assert len(json.loads((tmp_path / "superpixels/slic/one.json").read_text())["annotations"]) < 20
     main(["features", str(photo), "--out", str(tmp_path)])
     with (
-        h5py.File(tmp_path / "one.h5") as file,
+        h5py.File(tmp_path / "features/daisy_lab/one.h5") as file,
         h5py.File(finished[0].path("results/features/daisy_lab/one.h5")) as rule,
     ):
         assert (file["features"][:] == rule["features"][:]).all()
@@ -64,9 +65,9 @@ def test_mask_files_in_the_forms_of_amg(finished, tmp_path, form):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["masks", "nothing", "--out", "o"], "nothing is not a folder"),
+        (["masks", "nothing", "--out", "o"], "nothing: no such file"),
         (["masks", "photos", "--out", "o", "--variant", "sma"], "'sma' is not declared under segmenters"),
-        (["masks", "photos", "--out", "o", "--config", "none.yaml"], "none.yaml"),
+        (["masks", "photos", "--out", "o", "--config", "none.yaml"], "none.yaml: no such file"),
         (["amg", "photos", "--out", "o"], "photos holds no mask file"),
         (["amg", "photos/a.png", "--out", "o"], "a.png"),
     ],

@@ -13,7 +13,7 @@ PREAMBLE = """# Configuration
 
 `config/config.yaml` holds what differs from the defaults below. Unknown keys and wrong types are refused before any
 job starts, all at once, each with the path of its key. A second file is laid over it with
-`snakemake --configfile my.yaml`, a single key with `--config clusters='{k: 46}'`.
+`snakemake --cores all --configfile my.yaml`, a single key with `snakemake --cores all --config clusters='{k: 46}'`.
 
 Named groups (`segmenters`, `superpixels`, `regions`, `extractors`, `labelers`) take any number of variants; `targets`
 chooses which are made. Files of other variants stay where they are.

@@ -31,6 +31,17 @@ def missing_weights(options: Kind) -> Iterator[str]:
         yield f"checkpoint: {path} is not there; put the file there or change the key"
 
 
+def missing_here(options: Kind) -> Iterator[str]:
+    """Why a kind's weight file is not there for a process that downloads nothing, as "key: reason"."""
+    path = options.weights()
+    if path is None or path.is_file():
+        return
+    if downloadable(path):
+        yield f"checkpoint: {path} is not there; get it with `snakemake --cores 1 {path}`"
+    else:
+        yield from missing_weights(options)
+
+
 def identity(options: Kind) -> str | None:
     """sha256 of the weight file of a kind, or what it will be once downloaded; None without one."""
     path = options.weights()
