@@ -20,11 +20,6 @@ except UserError as error:
 IMAGES = IMAGE_SET.images
 
 
-# Used as a module with `prefix:`, the patterns of outputs have it already, images and weights are where they are: no
-# input needs it. Internal to Snakemake, like `gpu_limit`: tested, and pinned below 10.
-workflow.modifier.path_modifier.skip_properties.add("input")
-
-
 wildcard_constraints:
     extractor="[^/]+",
     segmenter="[^/]+",

@@ -13,6 +13,11 @@ CORES = workflow.resource_settings.cores or 1  # `workflow.cores` refuses comman
 SCRIPTS = Path(str(workflow.current_basedir)).resolve().parent / "workflow" / "scripts"
 
 
+# Used as a module with `prefix:`, the patterns of outputs have it already, images and weights are where they are: no
+# input needs it. Internal to Snakemake, like `gpu_limit`: tested, and pinned below 10.
+workflow.modifier.path_modifier.skip_properties.add("input")
+
+
 def gpu_limit(workflow):
     """The user's `--resources gpu=N`, or None. Internal to Snakemake, like `limit_gpu`: tested, and pinned below 10."""
     limit = workflow.global_resources.get("gpu")
