@@ -7,6 +7,9 @@ import pytest
 from helpers.scenes import save_photos
 from regionflow import __version__
 from regionflow.cli import main
+from regionflow.run.stages import STAGES
+
+MASKS = STAGES["masks"].default
 
 
 @pytest.fixture
@@ -29,10 +32,15 @@ def test_stages_and_variants_never_meet_in_one_folder(photos, capsys):
     main(["masks", "photos/a.png", "--out", "o"])
     main(["superpixels", "photos/a.png", "--out", "o"])
     main(["masks", "photos/a.png", "--out", "o", "--variant", "fine", "--config", "c.yaml"])
-    written = ["o/masks/graph/a.json", "o/superpixels/slic/a.png", "o/superpixels/slic/a.json", "o/masks/fine/a.json"]
+    written = [
+        f"o/masks/{MASKS}/a.json",
+        "o/superpixels/slic/a.png",
+        "o/superpixels/slic/a.json",
+        "o/masks/fine/a.json",
+    ]
     assert capsys.readouterr().out.split() == written
     assert sorted(str(p) for p in (photos / "o").rglob("*.*")) == sorted(str(photos / p) for p in written)
-    params = [json.loads((photos / f"o/masks/{name}/a.json").read_text())["generator"] for name in ("graph", "fine")]
+    params = [json.loads((photos / f"o/masks/{name}/a.json").read_text())["generator"] for name in (MASKS, "fine")]
     assert params[0] != params[1]
 
 
@@ -53,8 +61,8 @@ def test_an_output_that_is_there_is_replaced_only_if_asked(photos):
     main(["superpixels", "photos", "--out", "o", "--overwrite"])
     assert json.loads(path.read_text())["annotations"]
     main(["masks", "photos", "--out", "o"])
-    main(["amg", "o/masks/graph", "--out", "amg"])
-    assert "there already" in refused("amg", "o/masks/graph", "--out", "amg")
+    main(["amg", f"o/masks/{MASKS}", "--out", "amg"])
+    assert "there already" in refused("amg", f"o/masks/{MASKS}", "--out", "amg")
 
 
 def test_two_images_of_one_name_are_refused(photos):
@@ -109,4 +117,4 @@ def test_version_and_list(photos, capsys):
     main(["list"])
     text = capsys.readouterr().out
     assert "masks (from segmenters):" in text
-    assert "  graph  (graph, default)" in text and "  sam_vit_h  (sam, weights missing)" in text
+    assert f"  {MASKS}  ({MASKS}, default)" in text and "  sam_vit_h  (sam, weights missing)" in text

@@ -12,7 +12,9 @@ import yaml
 
 from helpers.scenes import save_photos
 from helpers.workflow import ROOT, Workspace
+from regionflow.run.stages import STAGES
 
+MASKS = STAGES["masks"].default
 DOCUMENTS = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What each documented command becomes over two small photos; None: why it is not run here.
 COMMANDS = {
@@ -35,7 +37,9 @@ COMMANDS = {
     "snakemake --delete-temp-output": "snakemake --delete-temp-output",
     "snakemake --unlock": "snakemake --unlock",
     "regionflow masks photo.jpg --out out": "regionflow masks photos/a.png --out out",
-    "regionflow amg results/masks/sam_vit_h --out DIR --form png": "regionflow amg out/masks/graph --out D --form png",
+    "regionflow amg results/masks/sam_vit_h --out DIR --form png": (
+        f"regionflow amg out/masks/{MASKS} --out D --form png"
+    ),
 }
 # The Makefile's own targets; minutes of measuring; how the client is started; what wants a finished run: see below.
 ELSEWHERE = ("make", "python benchmarks", "python -I -S", "snakemake --report")

@@ -14,7 +14,7 @@ from regionflow.base.files import whole
 
 HERE = Path(__file__).parent
 LIBRARIES = (
-    "snakemake", "torch", "timm", "segment-anything", "scikit-learn", "scikit-image", "numpy", "opencv-python",
+    "snakemake", "torch", "timm", "segment-anything", "scikit-learn", "scikit-image", "numpy", "opencv-python-headless",
     "pillow", "pycocotools", "h5py",
 )  # fmt: skip
 # The last line that a job writes into its log.
