@@ -2,7 +2,8 @@
 
 SEEM, full size, random weights, one thread, one image with 30 masks: ours (one backbone pass, prompts in batches)
 against one backbone pass per mask, as the SAM + SEEM pipeline does. Both use the network of this project, so the
-difference is the arrangement alone; both must pick the same query for every mask.
+difference is the arrangement alone; both must pick the same query for every mask. Seconds are CPU seconds of one
+thread, which other work on the machine hardly changes.
 
 Examples, on generated scenes of eight classes (those of benchmarks/labels.py; train and test scenes are apart): 1, 3
 and 10 labelled regions a class, drawn from the train scenes, name the regions of the test scenes. Beside them k-means
@@ -73,7 +74,7 @@ def one_arrangement(which: str, quick: bool) -> dict:
         rng = np.random.default_rng(0)
         return [[points_of(mask, maps.padded, rng)] * 4 for mask in masks]
 
-    start = time.perf_counter()
+    start = time.process_time()
     maps = labeler.maps(image)
     labeler.semantic_scores(maps)
     if which == "ours":
@@ -83,7 +84,7 @@ def one_arrangement(which: str, quick: bool) -> dict:
         for prompt in prompts(maps):
             again = labeler.maps(image)
             picks += labeler.strokes(again, [prompt])[1]
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     return {"seconds": seconds, "peak_gb": peak, "picks": picks}
 

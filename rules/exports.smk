@@ -21,6 +21,7 @@ rule export:
     """Every form for every variant under targets."""
     input:
         exported,
+        exported_names,
 
 
 rule coco:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from regionflow.base.errors import BadFile
 from regionflow.formats import rle
-from regionflow.formats.labels import NO_CLUSTER, Labels, read_labels
+from regionflow.formats.labels import NO_CLUSTER, Labels, read_label_map, read_labels
 from regionflow.formats.pooled import SetColumn, image_ids, regions_checksums
 from regionflow.formats.regions import read_regions, region_id
+from regionflow.formats.semantics import NONE, read_semantics
 
 
 class ResultsError(BadFile):
@@ -111,6 +112,12 @@ class RegionSet:
         """Distance of each region to its cluster's centre [N]; NaN without cluster."""
         return self._labels[1]
 
+    @property
+    def semantics(self) -> "dict[str, RegionNames]":
+        """Class names by labeler: `regions.semantics["seem"].name` is a list [N]."""
+        folders = sorted((self.root / "semantics").glob(f"*/{self.regions}"))
+        return {folder.parent.name: RegionNames(self, folder) for folder in folders}
+
     def rows(self, image_id: str) -> NDArray[np.int64]:
         """Rows of one image's regions. Raises KeyError for an image that is not in the set."""
         if image_id not in self.image_ids:
@@ -173,3 +180,51 @@ class RegionSet:
     def _image_labels(self, image_id: str) -> Labels:
         path = self.root / "labels" / self.extractor / self.regions / f"{image_id}.json"
         return read_labels(path, image_id)
+
+
+class RegionNames:
+    """The classes that one labeler gave to the regions of a set, in the order of its rows; read when asked for."""
+
+    def __init__(self, regions: RegionSet, folder: Path) -> None:
+        self._regions, self._folder = regions, folder
+
+    @property
+    def classes(self) -> list[str]:
+        """All class names; class value c + 1 is the c-th."""
+        return self._read[0]
+
+    @property
+    def value(self) -> NDArray[np.int64]:
+        """Class value of each region [N], as in the label maps; 0 for none."""
+        return self._read[1]
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """Score of each region's class [N], 0 to 1."""
+        return self._read[2]
+
+    @property
+    def name(self) -> list[str | None]:
+        """Class name of each region [N]; None for none."""
+        return [None if value == NONE else self.classes[value - 1] for value in self.value.tolist()]
+
+    def map(self, image_id: str) -> NDArray[np.int64]:
+        """Class value of every pixel of an image [H, W]; 0 for none. Raises BadFile if there is no such map."""
+        return read_label_map(self._folder / f"{image_id}.png", image_id)
+
+    @cached_property
+    def _read(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
+        classes: list[str] = []
+        known: dict[str, tuple[int, float]] = {}
+        for index in np.unique(self._regions.image).tolist():
+            image = self._regions.image_ids[index]
+            file = read_semantics(self._folder / f"{image}.json", image)
+            classes = classes or file.classes
+            if file.classes != classes:
+                raise ResultsError(f"{self._folder}: images have different classes; run snakemake again")
+            known.update({region.region_id: (region.value, region.score) for region in file.regions})
+        missing = [name for name in self._regions.region_id if name not in known]
+        if missing:
+            raise ResultsError(f"{self._folder}: region {missing[0]} has no class; run snakemake again")
+        both = [known[name] for name in self._regions.region_id]
+        return classes, np.array([v for v, _ in both], np.int64), np.array([s for _, s in both], np.float64)

@@ -134,6 +134,8 @@ STAGES: dict[str, Stage] = {
     "region_table": Stage(1),
     "colour_map": Stage(1),
     "classes": Stage(1, _labels),
+    **{name: Stage(1) for name in ("named_coco", "named_panoptic", "panoptic_map", "named_table", "named_map")},
+    "named_classes": Stage(1),
     "problems": Stage(2, _image_list),
 }
 

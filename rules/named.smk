@@ -1,0 +1,127 @@
+"""Regions with class names in forms that other tools open: part of `snakemake export`."""
+
+
+def over_named(name):
+    """The params of a rule over the named regions of the whole set."""
+    outputs = rules.semantics.output
+    return stage(name, regions=rules.regions.output.regions, names=outputs.table, maps=outputs.map)
+
+
+rule named_coco:
+    """COCO instances of the set, classes as categories."""
+    input:
+        every_image(rules.semantics.output.table),
+        table=rules.images.output.table,
+    output:
+        coco="results/named/{labeler}/{regions}/coco.json",
+    log:
+        "logs/named_coco/{labeler}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **over_named("named_coco"),
+    shell:
+        RUN
+
+
+rule named_panoptic:
+    """COCO panoptic of the set, for the segment maps in panoptic/."""
+    input:
+        every_image(rules.semantics.output.table),
+        table=rules.images.output.table,
+    output:
+        panoptic="results/named/{labeler}/{regions}/panoptic.json",
+    log:
+        "logs/named_panoptic/{labeler}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **over_named("named_panoptic"),
+    shell:
+        RUN
+
+
+rule panoptic_map:
+    """The segments of one image, as panopticapi reads them."""
+    input:
+        names=rules.semantics.output.table,
+        maps=rules.semantics.output.map,
+        regions=rules.regions.output.regions,
+        table=rules.images.output.table,
+    output:
+        map="results/named/{labeler}/{regions}/panoptic/{image}.png",
+    log:
+        "logs/panoptic_map/{labeler}/{regions}/{image}.log",
+    conda:
+        ENV
+    params:
+        **stage("panoptic_map"),
+    shell:
+        RUN
+
+
+rule named_table:
+    """One row per region of the set."""
+    input:
+        every_image(rules.semantics.output.table),
+        table=rules.images.output.table,
+    output:
+        csv="results/named/{labeler}/{regions}/regions.csv",
+    log:
+        "logs/named_table/{labeler}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **over_named("named_table"),
+    shell:
+        RUN
+
+
+rule named_map:
+    """The map of classes of one image with a palette."""
+    input:
+        labels=rules.semantics.output.map,
+        names=rules.semantics.output.table,
+    output:
+        map="results/named/{labeler}/{regions}/maps/{image}.png",
+    log:
+        "logs/named_map/{labeler}/{regions}/{image}.log",
+    conda:
+        ENV
+    params:
+        **stage("named_map"),
+    shell:
+        RUN
+
+
+rule named_classes:
+    """Value, name and colour of every class."""
+    input:
+        every_image(rules.semantics.output.table),
+        table=rules.images.output.table,
+    output:
+        classes="results/named/{labeler}/{regions}/classes.csv",
+    log:
+        "logs/named_classes/{labeler}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **over_named("named_classes"),
+    shell:
+        RUN
+
+
+def exported_names(wildcards):
+    """What `snakemake export` makes of class names."""
+    files = []
+    for names in named_variants():
+        of_set = (
+            rules.named_coco.output.coco,
+            rules.named_panoptic.output.panoptic,
+            rules.named_table.output.csv,
+            rules.named_classes.output.classes,
+        )
+        files += [pattern.format(**names) for pattern in of_set]
+        for pattern in (rules.named_map.output.map, rules.panoptic_map.output.map):
+            files += per_image(pattern.format(**names, image="{image}"))
+    return files

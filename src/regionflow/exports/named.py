@@ -1,0 +1,165 @@
+"""Regions with class names in forms that other tools open: COCO instances, COCO panoptic, a table, a class list.
+
+Category c + 1 is the labeler's class c, as in its label maps. Everything is written image by image, so that memory does
+not grow with the set.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from regionflow import __version__
+from regionflow.base.errors import BadFile
+from regionflow.base.files import whole, write_table
+from regionflow.base.options import canonical_json
+from regionflow.formats import rle
+from regionflow.formats.images import ImageRow
+from regionflow.formats.labels import read_label_map
+from regionflow.formats.layout import for_image
+from regionflow.formats.palette import palette
+from regionflow.formats.regions import RegionFile, masks_of, read_regions
+from regionflow.formats.semantics import NONE, Semantics, read_semantics
+
+COLUMNS = (
+    "image_id", "split", "region_id", "source", "class", "name", "score", "decided_by", "area", "x", "y", "width",
+    "height",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """One image of the table with its regions, their classes, and the path of its map of classes."""
+
+    row: ImageRow
+    regions: RegionFile
+    semantics: Semantics
+    map: Path
+
+
+def named(rows: Iterable[ImageRow], regions: Path, names: Path, maps: Path) -> Iterator[NamedImage]:
+    """Each image with its files, whose paths are patterns with {image}.
+
+    Raises BadFile if regions and classes of an image do not belong together.
+    """
+    for row in rows:
+        path = for_image(names, row.id)
+        file, semantics = read_regions(for_image(regions, row.id), row.id), read_semantics(path, row.id)
+        if file.sha256 != semantics.regions_sha256:
+            raise BadFile(f"{path}: it is about other regions than {for_image(regions, row.id)}; run snakemake again")
+        yield NamedImage(row, file, semantics, for_image(maps, row.id))
+
+
+def class_names(rows: Sequence[ImageRow], names: Path) -> list[str]:
+    """The classes of a set: those of its first image."""
+    return read_semantics(for_image(names, rows[0].id)).classes if rows else []
+
+
+def write_named_coco(path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], names: Sequence[str]) -> int:
+    """Write a COCO instances file; returns how many regions have no class and are left out.
+
+    As `exports.coco`: ids start at 1, `segmentation` stays compressed RLE, `file_name` is the path below images.dir.
+    """
+    left_out = number = 0
+    with whole(path) as part, part.open("w", encoding="utf-8") as file:
+        file.write(canonical_json(_head(rows, names))[:-1] + ',"annotations":[')
+        for place, image in enumerate(images, start=1):
+            for region, label in zip(image.regions.annotations, image.semantics.regions, strict=True):
+                if label.value == NONE:
+                    left_out += 1
+                    continue
+                number += 1
+                kept = {key: region[key] for key in ("segmentation", "area", "bbox", "region_id", "source")}
+                record = {**kept, "id": number, "image_id": place, "category_id": label.value, "iscrowd": 0}
+                file.write((",\n" if number > 1 else "\n") + canonical_json({**record, "score": label.score}))
+        file.write("\n]}\n")
+    return left_out
+
+
+def write_panoptic(path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], names: Sequence[str]) -> None:
+    """Write a COCO panoptic file in panopticapi's layout, for the PNGs of `write_panoptic_map`."""
+    with whole(path) as part, part.open("w", encoding="utf-8") as file:
+        file.write(canonical_json(_head(rows, names))[:-1] + ',"annotations":[')
+        for place, image in enumerate(images, start=1):
+            info = segments(image)[1]
+            record = {"image_id": place, "file_name": f"{image.row.id}.png", "segments_info": info}
+            file.write((",\n" if place > 1 else "\n") + canonical_json(record))
+        file.write("\n]}\n")
+
+
+def write_panoptic_map(path: Path, image: NamedImage) -> None:
+    """Write the segments of an image as panopticapi reads them: red + 256 green + 65536 blue is the segment's id."""
+    ids = segments(image)[0]
+    pixels = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)
+    with whole(path) as part:
+        Image.fromarray(pixels if pixels.size else np.zeros((1, 1, 3), np.uint8)).save(part, format="PNG")
+
+
+def segments(image: NamedImage) -> tuple[NDArray[np.int64], list[dict[str, Any]]]:
+    """Segment of each pixel [H, W] (0: none) and the record of each.
+
+    A segment is what is seen of a region that has a class; pixels that have one without a region are a segment per
+    class.
+    """
+    height, width = image.regions.size
+    masks, values = masks_of(image.regions), [region.value for region in image.semantics.regions]
+    owners = rle.to_label_map(masks, range(1, len(masks) + 1), height, width).astype(np.int64)
+    has_class = np.array([False, *(value != NONE for value in values)])
+    ids = np.where(has_class[owners], owners, 0)
+    if height and width:
+        filled = read_label_map(image.map, image.row.id, (height, width))
+        ids = np.where((owners == 0) & (filled > 0), len(masks) + filled, ids)
+    category = {i + 1: value for i, value in enumerate(values)}
+    records = []
+    for segment, mask in rle.from_label_map(np.where(ids == 0, -1, ids)).items():
+        of = category.get(segment, segment - len(masks))
+        record = {"id": segment, "category_id": of, "area": rle.area(mask), "bbox": rle.bbox(mask), "iscrowd": 0}
+        records.append(record)
+    return ids, records
+
+
+def write_named_table(path: Path, images: Iterable[NamedImage]) -> None:
+    """Write a CSV with one row per region; class 0 and no name for a region without."""
+    write_table(path, COLUMNS, (cells for image in images for cells in _rows(image)))
+
+
+def _rows(image: NamedImage) -> Iterator[list[Any]]:
+    for region, label in zip(image.regions.annotations, image.semantics.regions, strict=True):
+        name = image.semantics.name(label.value)
+        of_class = [label.value, name, label.score, label.decided_by]
+        head = [image.row.id, image.row.split, region["region_id"], region["source"]]
+        yield [*head, *of_class, region["area"], *region["bbox"]]
+
+
+def write_class_names(path: Path, names: Sequence[str]) -> None:
+    """Write the class list of the label maps: value, name and colour."""
+    coloured = zip(names, palette(len(names)).tolist(), strict=True)
+    rows = [[0, "none", 0, 0, 0], *([c + 1, name, *colour] for c, (name, colour) in enumerate(coloured))]
+    write_table(path, ["value", "name", "red", "green", "blue"], rows)
+
+
+def _head(rows: Sequence[ImageRow], names: Sequence[str]) -> dict[str, Any]:
+    colours = palette(len(names)).tolist()
+    return {
+        "info": {"description": "regionflow: regions and their class names", "version": __version__},
+        "licenses": [],
+        "categories": [
+            {"id": c + 1, "name": name, "supercategory": "", "isthing": 1, "color": colours[c]}
+            for c, name in enumerate(names)
+        ],
+        "images": [
+            {
+                "id": number,
+                "file_name": row.id + Path(row.path).suffix,
+                "height": row.height,
+                "width": row.width,
+                "path": row.path,
+                "split": row.split,
+            }
+            for number, row in enumerate(rows, start=1)
+        ],
+    }

@@ -1,0 +1,11 @@
+"""Rule named_panoptic: the named regions of the set to one COCO panoptic file."""
+
+from regionflow.exports.named import class_names, named, write_panoptic
+from regionflow.formats.images import read_images, readable
+from regionflow.run.job import Job
+
+
+def run(job: Job) -> None:
+    rows = readable(read_images(job.input("table")))
+    images = named(rows, job.input("regions"), job.input("names"), job.input("maps"))
+    write_panoptic(job.outputs["panoptic"], rows, images, class_names(rows, job.input("names")))
