@@ -118,6 +118,10 @@ class RegionSet:
         folders = sorted((self.root / "semantics").glob(f"*/{self.regions}"))
         return {folder.parent.name: RegionNames(self, folder) for folder in folders}
 
+    def regions_sha256(self, index: int) -> str:
+        """Checksum of the region file of the image at that place in `image_ids`."""
+        return self._regions_sha256[index]
+
     def rows(self, image_id: str) -> NDArray[np.int64]:
         """Rows of one image's regions. Raises KeyError for an image that is not in the set."""
         if image_id not in self.image_ids:
@@ -222,6 +226,8 @@ class RegionNames:
             classes = classes or file.classes
             if file.classes != classes:
                 raise ResultsError(f"{self._folder}: images have different classes; run snakemake again")
+            if file.regions_sha256 != self._regions.regions_sha256(index):
+                raise ResultsError(f"{self._folder}: {image} has names of other regions; run snakemake again")
             known.update({region.region_id: (region.value, region.score) for region in file.regions})
         missing = [name for name in self._regions.region_id if name not in known]
         if missing:
