@@ -23,7 +23,6 @@ include: "rules/regions.smk"
 include: "rules/pooled.smk"
 include: "rules/labels.smk"
 include: "rules/semantics.smk"
-include: "rules/named.smk"
 include: "rules/exports.smk"
 include: "rules/report.smk"
 

@@ -1,6 +1,9 @@
 """The labelled regions in forms that other tools open: `snakemake export`."""
 
 
+include: "named.smk"
+
+
 def exported(wildcards):
     """What `snakemake export` makes."""
     files = []
