@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src/regionflow"
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 STEPS = {"images", "masks", "superpixels", "regions", "features", "pooled", "labels"}
-TOP = {"cli", "dataset", "__init__"}
+TOP = {"cli", "dataset", "verify", "__init__"}
 
 
 def room_of(module: str) -> str:
@@ -83,7 +83,9 @@ def test_sam_is_an_engine_below_the_steps() -> None:
     assert ARROWS["sam"] <= {"base", "formats", "weights"}
 
 
-@pytest.mark.parametrize(("room", "more"), [("report", {"images"}), ("exports", set()), ("dataset", set())])
+@pytest.mark.parametrize(
+    ("room", "more"), [("report", {"images"}), ("exports", set()), ("dataset", set()), ("verify", set())]
+)
 def test_readers_of_results_read_formats_only(room: str, more: set[str]) -> None:
     """The report also reads the photos, which lie outside of results/."""
     assert ARROWS[room] <= {"base", "formats"} | more

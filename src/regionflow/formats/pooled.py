@@ -10,7 +10,7 @@ open, be it for the limit of open files.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,15 +87,20 @@ def write_pooled(
         file["features"], file["region"], file["area"], file["bbox"] = rows, columns["id"], columns["area"], bbox
         write_strings(file, "source", [a["source"] for a in annotations])
         write_strings(file, "status", status)
-        file["region_id"].make_scale("region_id")
         for name in ("features", "region", "area", "bbox", "source", "status"):
-            file[name].dims[0].label = "region"
-            file[name].dims[0].attach_scale(file["region_id"])
+            name_axes(file, name)
         write_attribute(file, "image_id", image.image_id)
         write_attribute(file, "regions_sha256", regions_sha256)
         file.attrs["image_size"] = size
         if error is not None:
             write_attribute(file, "error", error)
+
+
+def name_axes(file: h5py.File, name: str) -> None:
+    """Name all axes of a column: PyTables 3.11 crashes where only some have names, and fails on dimension scales."""
+    names = ("region", {"features": "channel", "bbox": "x, y, width, height"}.get(name, ""))
+    for axis, label in zip(file[name].dims, names, strict=False):
+        axis.label = label
 
 
 def read_pooled(path: Path, image_id: str | None = None, regions_sha256: str | None = None) -> Pooled:
@@ -142,9 +147,34 @@ def write_pooled_set(path: Path, files: Mapping[str, Path], provenance: Mapping[
         if "features" not in file:
             file.create_dataset("features", (0, 0), np.float32)
         for name in ("features", "status", *COLUMNS):
-            file[name].dims[0].label = "region"
+            name_axes(file, name)
         write_strings(file, "image_ids", list(files))
         write_strings(file, "regions_sha256", of_regions)
+
+
+def check_pooled_set(path: Path, file_of: Callable[[str], Path]) -> None:
+    """Compare a set file with the per-image files that are there; `file_of` gives that of an image.
+
+    Raises BadFile, naming the set file, if it is damaged or has other rows than a sound per-image file.
+    """
+    with open_hdf5(path, WHAT) as file:
+        owner, ids = file["image"][:], list(file["image_ids"].asstr()[:])
+        of_regions = list(file["regions_sha256"].asstr()[:])
+        ends = np.searchsorted(owner, np.arange(len(ids) + 1))
+        for number, image in enumerate(ids):
+            try:
+                pooled = read_pooled(file_of(image), image)
+            except BadFile:
+                continue  # missing, or named by itself
+            rows = slice(int(ends[number]), int(ends[number + 1]))
+            columns: dict[str, NDArray] = {"features": pooled.features, "region": pooled.regions}
+            same = pooled.regions_sha256 == of_regions[number] and rows.stop - rows.start == len(pooled.regions)
+            if not same or any(not _equal(file[name][rows], values) for name, values in columns.items()):
+                raise BadFile.to_be_remade(f"{path}: its rows of image {image!r} are not those of the image's own file")
+
+
+def _equal(one: NDArray, other: NDArray) -> bool:
+    return not len(one) or one.tobytes() == other.tobytes()
 
 
 def _blocks(path: Path, files: Mapping[str, Path], of_regions: list[str]) -> Iterator[dict[str, NDArray]]:

@@ -15,6 +15,9 @@ from pycocotools import mask as coco
 MAX_DIGITS = 7
 """Characters of a number: seven hold every difference of two runs of 32 bits, which is all that pycocotools can."""
 
+CHECKED_AT_ONCE = 1 << 19
+"""Characters of counts that are checked together."""
+
 
 class Rle(TypedDict):
     """One mask: size is [height, width], counts the compressed COCO string."""
@@ -51,8 +54,8 @@ def bbox(rle: Rle) -> list[int]:
 
 
 def areas(rles: Sequence[Rle]) -> list[int]:
-    """Number of pixels of each mask."""
-    return [int(n) for n in coco.area(list(rles))] if rles else []
+    """Number of pixels of each mask. One by one: pycocotools 2.0.11 fails on more than 255 together."""
+    return [area(mask) for mask in rles]
 
 
 def bboxes(rles: Sequence[Rle]) -> list[list[int]]:
@@ -101,7 +104,8 @@ def check(rles: Sequence[Any], height: int, width: int) -> None:
     """Check that native code can decode each to a mask of height x width: pycocotools itself checks nothing, and reads
     or writes past the end, or never ends.
 
-    One pass over the characters of all of them. Raises ValueError, which names the first that is wrong by its place.
+    One pass over the characters of all of them, so many at a time that memory stays small. Raises ValueError, which
+    names the first that is wrong by its place.
     """
     for i, mask in enumerate(rles):
         if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
@@ -113,35 +117,42 @@ def check(rles: Sequence[Any], height: int, width: int) -> None:
             raise ValueError(f"mask {i} is of {size[0]} x {size[1]} pixels, its image of {height} x {width}")
         if not mask["counts"].isascii() or not mask["counts"]:
             raise ValueError(f"the counts of mask {i} are {'empty' if not mask['counts'] else 'not ASCII'}")
-    if not rles:
-        return
-    characters = np.frombuffer("".join(mask["counts"] for mask in rles).encode("ascii"), np.uint8).astype(np.int64) - 48
-    ends = np.cumsum([len(mask["counts"]) for mask in rles])
-    _raise_for(
-        np.searchsorted(ends, np.flatnonzero((characters < 0) | (characters > 63)), "right"), "a wrong character"
-    )
-    _raise_for(np.flatnonzero(characters[ends - 1] & 32), "an unfinished number")
+    start = characters = 0
+    for i, mask in enumerate(rles):
+        characters += len(mask["counts"])
+        if characters >= CHECKED_AT_ONCE or i + 1 == len(rles):
+            _check_counts([mask["counts"] for mask in rles[start : i + 1]], height, width, start)
+            start, characters = i + 1, 0
+
+
+def _check_counts(counts: Sequence[str], height: int, width: int, number: int) -> None:
+    """Check counts that are ASCII and not empty; the first is that of mask `number`."""
+
+    def refuse(wrong: NDArray[np.integer], what: str) -> None:
+        if len(wrong):
+            raise ValueError(f"the counts of mask {number + int(wrong[0])} have {what}")
+
+    characters = np.frombuffer("".join(counts).encode("ascii"), np.uint8).astype(np.int64) - 48
+    ends = np.cumsum([len(text) for text in counts])
+    foreign = np.flatnonzero((characters < 0) | (characters > 63))
+    refuse(np.searchsorted(ends, foreign, "right"), "a wrong character")
+    refuse(np.flatnonzero(characters[ends - 1] & 32), "an unfinished number")
     values, digits = _numbers(characters)
     after = np.searchsorted(np.cumsum(digits), ends, "right")  # of each mask, the number after its last
-    mask_of = np.repeat(np.arange(len(rles)), np.diff(after, prepend=0))
-    _raise_for(mask_of[digits > MAX_DIGITS], "a number that is too long")
+    mask_of = np.repeat(np.arange(len(counts)), np.diff(after, prepend=0))
+    refuse(mask_of[digits > MAX_DIGITS], "a number that is too long")
     first = np.r_[0, after[:-1]]
     place = np.arange(len(values)) - first[mask_of]
     for start in (1, 2):  # from its fourth run on a mask stores the difference to the run before the last
         chain = np.flatnonzero((place >= start) & ((place - start) % 2 == 0))
-        sums = np.cumsum(values[chain])
         begins = np.flatnonzero(place[chain] == start)
-        before = sums[begins] - values[chain[begins]]
-        values[chain] = sums - before[np.cumsum(place[chain] == start) - 1] if len(chain) else sums
-    _raise_for(mask_of[values < 0], "a run of negative length")
-    _raise_for(
-        np.flatnonzero(np.add.reduceat(values, first) != height * width), f"runs that are not {height} x {width}"
-    )
-
-
-def _raise_for(wrong: NDArray[np.integer], what: str) -> None:
-    if len(wrong):
-        raise ValueError(f"the counts of mask {int(wrong[0])} have {what}")
+        if len(begins):
+            sums = np.cumsum(values[chain])
+            before = sums[begins] - values[chain[begins]]
+            values[chain] = sums - before[np.cumsum(place[chain] == start) - 1]
+    refuse(mask_of[values < 0], "a run of negative length")
+    wrong = np.flatnonzero(np.add.reduceat(values, first) != height * width)
+    refuse(wrong, f"runs that do not add up to {height} x {width}")
 
 
 def spans(rle: Rle) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
