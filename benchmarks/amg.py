@@ -36,6 +36,9 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
+import common  # noqa: F401 - finds the library and the tests' helpers
+from regionflow.evaluate.recall import best_ious
+
 WEIGHTS = ("small", "sam_tiny", "vit_b")
 SIDES = ("reference", "reference bf16", "exact", "bf16")
 
@@ -90,8 +93,8 @@ def compare(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str,
         results[who] = json.loads((folder / f"{name}-{who}-out.json").read_text())
     print_table(name, job["options"], results)
     reference, reference_bf16, exact, bf16 = (results[who] for who in SIDES)
-    best = best_ious(reference["rles"], bf16["rles"])
-    by_autocast = best_ious(reference["rles"], reference_bf16["rles"])
+    best = best_ious(bf16["rles"], reference["rles"])
+    by_autocast = best_ious(reference_bf16["rles"], reference["rles"])
     files = {
         f"{mode}_files_speedup": round(result["files_per_second"] / reference["files_per_second"], 2)
         for mode, result in (("fp32", exact), ("bf16", bf16), ("reference_bf16", reference_bf16))
@@ -316,13 +319,6 @@ def identical(checkpoint: Path, image: Path, reference: dict, exact: dict) -> fl
         best = min(logits, key=lambda m: np.count_nonzero((m > 0) != first))
         wrong += bool(np.abs(best[first != second]).max() >= 1e-3)
     return 1 - wrong / len(pairs)
-
-
-def best_ious(expected: list[dict], found: list[dict]) -> np.ndarray:
-    """For each expected mask the IoU of the most similar found mask."""
-    if not expected or not found:
-        return np.zeros(max(len(expected), 1))
-    return np.asarray(coco.iou(expected, found, [0] * len(found))).max(axis=1)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ import yaml
 from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb, slic
 
+import common  # noqa: F401 - finds the library and the tests' helpers
 from regionflow.config.types import Config
+from regionflow.evaluate.recall import best_ious
 from regionflow.formats import rle
 from regionflow.formats.nesting import coverage
 from regionflow.formats.palette import palette
@@ -60,22 +62,17 @@ class Row:
         return f"{self.name:26}{self.ious.mean():8.3f}{(self.ious > 0.5).mean():8.3f}{bands}{self.masks:8.1f}"
 
 
-def best_ious(regions: Masks, masks: Masks) -> NDArray[np.float64]:
-    """IoU of each region [R, H, W] with its best mask of [M, H, W]."""
-    if not len(masks):
-        return np.zeros(len(regions))
-    a, b = (m.reshape(len(m), -1).astype(np.float32) for m in (regions, masks))
-    both = a @ b.T
-    return (both / (a.sum(1)[:, None] + b.sum(1) - both)).max(1).astype(np.float64)
-
-
 def row(name: str, drawn: list[scenes.Scene], propose: Callable[[NDArray[np.uint8]], Masks]) -> Row:
     """Propose masks for every scene."""
     regions = [scene.regions() for scene in drawn]
     masks = [propose(scene.image) for scene in drawn]
-    ious = np.concatenate([best_ious(*pair) for pair in zip(regions, masks, strict=True)])
+    ious = np.concatenate([best_ious(_rles(found), _rles(true)) for true, found in zip(regions, masks, strict=True)])
     areas = np.concatenate([r.sum((1, 2)) for r in regions])
     return Row(name, ious, areas, float(np.mean([len(m) for m in masks])))
+
+
+def _rles(masks: Iterable[NDArray[np.bool_]]) -> list[rle.Rle]:
+    return [rle.encode(mask) for mask in masks]
 
 
 def felzenszwalb_masks(*scales: float) -> Callable[[NDArray[np.uint8]], Masks]:
@@ -109,10 +106,10 @@ def click_correlation(sam: Any, options: SamOptions, drawn: list[scenes.Scene]) 
         masks = np.stack(masks).reshape(CLICKS, -1, *size) > 0
         for (y, x), three, scores in zip(at, masks, answer.iou.numpy(), strict=True):
             part, whole = scene.parts == scene.parts[y, x], scene.wholes == scene.wholes[y, x]
-            ious = best_ious(three, np.stack([part, whole]))
+            ious = best_ious(_rles([part, whole]), _rles(three))
             predicted.append(scores)
             true.append(ious)
-            best.append(best_ious(part[None], three)[0])
+            best.append(best_ious(_rles(three), _rles([part]))[0])
     return float(np.corrcoef(np.ravel(predicted), np.ravel(true))[0, 1]), float(np.mean(best))
 
 

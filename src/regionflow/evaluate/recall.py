@@ -28,6 +28,11 @@ def ious(masks: Sequence[Rle], regions: Sequence[Rle], crowd: Sequence[bool] | N
     return np.asarray(coco.iou(list(masks), list(regions), flags), np.float64)
 
 
+def best_ious(masks: Sequence[Rle], regions: Sequence[Rle]) -> Floats:
+    """IoU [R] of each region with the mask that fits it best; 0 where there are no masks."""
+    return ious(masks, regions).max(axis=0, initial=0.0)
+
+
 @dataclass
 class Recall:
     """Counts of one image or, added up, of many.
