@@ -1,6 +1,7 @@
 """Features against timm's own forward on the padded image, block by block, and against open_clip."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,28 @@ def test_clip_is_open_clips(clip: Any, height: int, width: int) -> None:
     fmap = extractor(TimmOptions(model=SMALL_CLIP, checkpoint=str(path))).extract(image)
     assert fmap.geometry.grid == (-(-height // 16), -(-width // 16))
     np.testing.assert_allclose(fmap.features.reshape(256, -1), tokens.T, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")  # of tracing
+def test_clip_from_a_torchscript_archive_in_half_precision(clip: Any, tmp_path: Path) -> None:
+    """As OpenAI's files are: the whole model scripted, of which the image tower is `visual`, in float16."""
+    tower, _ = clip
+
+    class Clip(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.visual = deepcopy(tower).half()
+            self.logit_scale = torch.nn.Parameter(torch.ones([]))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.visual(x.half()) * self.logit_scale
+
+    path = tmp_path / "ViT-B-16.pt"
+    torch.jit.save(torch.jit.trace(Clip().eval(), torch.zeros(1, 3, 224, 224), check_trace=False), path)
+    image = photo(75, 131)
+    exact = extractor(TimmOptions(model=SMALL_CLIP, checkpoint=str(clip[1]))).extract(image).features
+    archived = extractor(TimmOptions(model=SMALL_CLIP, checkpoint=str(path))).extract(image).features
+    np.testing.assert_allclose(archived, exact, atol=0.02)
 
 
 def test_own_forward_of_open_clip_agrees_with_the_reference_above(clip: Any) -> None:

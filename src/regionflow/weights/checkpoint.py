@@ -4,10 +4,13 @@
 file that wants more than tensors is not one.
 """
 
+import argparse
 import pickle
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from regionflow.base.errors import UserError
+from regionflow.weights.torchscript import is_torchscript, load_tensors
 
 
 class CheckpointError(UserError):
@@ -22,7 +26,9 @@ class CheckpointError(UserError):
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:
-    """All tensors of a .pth/.pt file (zip or the older pickle form) or a .safetensors file, on the CPU.
+    """All tensors of a .pth/.pt file (zip, TorchScript or the older pickle form) or a .safetensors file, on the CPU.
+
+    Those that a training run has wrapped are unwrapped by the rule of `unwrapped`, which prints what it took.
 
     Raises:
         CheckpointError: the file is missing, truncated, not a checkpoint, or would run code.
@@ -35,16 +41,58 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     if head.startswith(b"PK") and not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path} is truncated: its zip directory is missing. Download the weights again.")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        if head.startswith(b"PK") and is_torchscript(path):
+            print(f"{path} is a TorchScript archive: its tensors are read, its code is not run")
+            return load_tensors(path)
+        # A Namespace holds values only: the arguments that DINO's training keeps beside its weights.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            state = unwrapped(path, torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refused_pickle(path, str(error))) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is truncated or damaged ({first_line}). Download the weights again.") from None
     if not (isinstance(state, dict) and all(isinstance(v, Tensor) for v in state.values())):
         held = ", ".join(map(str, list(state)[:5])) if isinstance(state, dict) else type(state).__name__
         raise CheckpointError(f"{path} is not a state dict of tensors: it holds {held}. Save model.state_dict() alone.")
     return state
+
+
+WRAPPERS = ("teacher", "model", "state_dict")
+"""Keys under which training runs keep a state dict. The first of them is taken: DINO publishes its teacher."""
+
+
+def unwrapped(path: Path, state: Any) -> Any:
+    """The state dict in a training state, and what was read printed; anything else as it is.
+
+    The rule: of a dict that holds other things than tensors the dict under the first of WRAPPERS is taken, and again if
+    that is such a dict. Of a teacher with a `backbone.` (DINO, DINOv2) that part alone. A prefix `module.` of all keys
+    (DataParallel) and `backbone.` of a teacher go.
+    """
+    taken: list[str] = []
+    while isinstance(state, Mapping) and not all(isinstance(value, Tensor) for value in state.values()):
+        key = next((key for key in WRAPPERS if isinstance(state.get(key), Mapping)), None)
+        if key is None:
+            return state
+        state, taken = state[key], [*taken, f"the tensors under {key!r}"]
+    state, taken = _without_prefix(state, "module.", taken)
+    if taken and "'teacher'" in taken[0]:
+        backbone = {key: value for key, value in state.items() if key.startswith("backbone.")}
+        if backbone:
+            left = len(state) - len(backbone)
+            state, taken = _without_prefix(backbone, "backbone.", taken)
+            taken.append(f"{left} tensors of its heads left out")
+    if taken:
+        print(f"{path}: read {', '.join(taken)}")
+    return state
+
+
+def _without_prefix(state: Any, prefix: str, taken: list[str]) -> tuple[Any, list[str]]:
+    """A state dict whose keys all have the prefix without it, and that told; others as they are."""
+    named = isinstance(state, Mapping) and state and all(str(key).startswith(prefix) for key in state)
+    if not named:
+        return state, taken
+    return {key.removeprefix(prefix): value for key, value in state.items()}, [*taken, f"keys without {prefix!r}"]
 
 
 def _head(path: Path) -> bytes:

@@ -1,5 +1,6 @@
 """Weights files: what loads, and what each wrong file is called when it is refused."""
 
+import argparse
 import os
 import pickle
 import subprocess
@@ -123,11 +124,53 @@ def test_missing_and_surplus_tensors(weights: Path, tmp_path: Path) -> None:
     assert "mask_decoder.extra" in refusal("auto", tmp_path / "more.pth")
 
 
-def test_other_networks_and_wrapped_states(weights: Path, tmp_path: Path) -> None:
+def test_other_networks(weights: Path, tmp_path: Path) -> None:
     torch.save({"conv1.weight": torch.ones(1), "fc.bias": torch.ones(1)}, tmp_path / "resnet.pth")
     assert "not SAM weights (conv1.weight" in refusal("auto", tmp_path / "resnet.pth")
-    torch.save({"model": torch.load(weights, weights_only=True), "epoch": 3}, tmp_path / "run.pth")
-    assert "it holds model, epoch" in refusal("auto", tmp_path / "run.pth")
+    torch.save({"network": torch.load(weights, weights_only=True), "epoch": 3}, tmp_path / "run.pth")
+    assert "it holds network, epoch" in refusal("auto", tmp_path / "run.pth")
+
+
+@pytest.mark.parametrize("wrapper", ["model", "state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_training_state_is_unwrapped_and_says_so(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrapper: str, prefix: str
+) -> None:
+    state = torch.load(weights, weights_only=True)
+    path = tmp_path / "run.pth"
+    torch.save({wrapper: {prefix + key: value for key, value in state.items()}, "epoch": 3}, path)
+    sam = build_sam("auto", path)
+    assert all(torch.equal(tensor, state[key]) for key, tensor in sam.state_dict().items())
+    without = ", keys without 'module.'" if prefix else ""
+    assert capsys.readouterr().out == f"{path}: read the tensors under {wrapper!r}{without}\n"
+
+
+def test_of_dinos_training_state_the_teachers_backbone_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the arguments of the run, an argparse.Namespace, as in the published full checkpoints."""
+    path = tmp_path / "dino_full.pth"
+    student, teacher = torch.zeros(2), torch.ones(2)
+    torch.save(
+        {
+            "student": {"module.backbone.norm.weight": student},
+            "teacher": {"backbone.norm.weight": teacher, "head.last.weight": torch.ones(3)},
+            "optimizer": {"state": {}},
+            "args": argparse.Namespace(arch="vit_small", lr=0.1),
+            "epoch": 5,
+        },
+        path,
+    )
+    state = load_state_dict(path)
+    assert list(state) == ["norm.weight"]
+    assert torch.equal(state["norm.weight"], teacher)
+    told = "read the tensors under 'teacher', keys without 'backbone.', 1 tensors of its heads left out"
+    assert told in capsys.readouterr().out
+
+
+def test_a_plain_state_dict_is_not_touched(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load_state_dict(weights).keys() == torch.load(weights, weights_only=True).keys()
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
