@@ -23,6 +23,7 @@ include: "rules/regions.smk"
 include: "rules/pooled.smk"
 include: "rules/labels.smk"
 include: "rules/semantics.smk"
+include: "rules/evaluate.smk"
 include: "rules/exports.smk"
 include: "rules/report.smk"
 

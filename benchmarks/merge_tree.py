@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from skimage.segmentation import felzenszwalb
+from skimage.segmentation import felzenszwalb, slic
 
 from common import ROOT
 from regionflow.config.types import Config
@@ -56,6 +56,16 @@ def felzenszwalb_masks(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
     """All segments of three scales, without any selection."""
     levels = [felzenszwalb(image, scale=scale, sigma=0.8, min_size=50) for scale in (100, 300, 1000)]
     return [{"segmentation": mask} for level in levels for mask in rle.from_label_map(level).values()]
+
+
+def slic_masks(segments: int) -> Propose:
+    """SLIC superpixels, without any selection."""
+
+    def propose(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
+        labels = slic(image, n_segments=segments, start_label=0)
+        return [{"segmentation": mask} for mask in rle.from_label_map(labels).values()]
+
+    return propose
 
 
 def show(name: str, row: dict) -> None:
@@ -128,6 +138,7 @@ def main() -> None:
     ranked = [all_nodes(s.image) for s in drawn]
     rows = {f"merge_tree, first {most}": scores(ranked, drawn, most) for most in (40, 80, 150, 300)}
     others: dict[str, Propose] = {"merge_tree": tree, "graph": graph, "felzenszwalb 100+300+1000": felzenszwalb_masks}
+    others |= {f"SLIC {segments}": slic_masks(segments) for segments in (100, 400)}
     if arguments.sam:
         others["sam_tiny"] = segmenter(Config().segmenters["sam_tiny"]).generate
     rows |= {name: scores([propose(s.image) for s in drawn], drawn) for name, propose in others.items()}
@@ -142,6 +153,7 @@ def main() -> None:
             ("merge_tree", tree(picture.image)),
             ("graph", theirs),
             ("felzenszwalb 100+300+1000", felzenszwalb_masks(picture.image)),
+            ("SLIC 400", slic_masks(400)(picture.image)),
         ):
             show(name, scores([records], [picture]))
     (seconds, slowest), (graph_seconds, _), (peak, before) = photos(tree), photos(graph), peak_memory()

@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if chosen.command == "amg":
             export_masks(chosen.masks, chosen.out, chosen.form, chosen.overwrite)
             return
+        if chosen.command == "scenes":
+            write_scenes(chosen.folder, chosen.count, chosen.first_seed, chosen.overwrite)
+            return
         config = _config(chosen.config)
         if chosen.command == "list":
             print("\n".join(_variants(config)))
@@ -60,6 +63,13 @@ def _parser() -> argparse.ArgumentParser:
         _output_arguments(command, f"folder; the files are OUT/{stage}/VARIANT/IMAGE")
         command.add_argument("--variant", help=f"name from `regionflow list` (default: {STAGES[stage].default})")
         _config_argument(command)
+    scenes = commands.add_parser("scenes", help="drawn scenes with ground truth, to evaluate on")
+    scenes.add_argument("folder", type=Path, help="gets images/ and truth.json (COCO instances: wholes and parts)")
+    scenes.add_argument("--count", type=int, default=100, help="number of scenes of 256 px (default: 100)")
+    scenes.add_argument(
+        "--first-seed", type=int, help="seed of the first scene (default: the scenes on which nothing was trained)"
+    )
+    scenes.add_argument("--overwrite", action="store_true", help="write over a set of scenes that is there")
     amg = commands.add_parser("amg", help="mask files in the forms of segment-anything's amg.py")
     amg.add_argument("masks", type=Path, help="a mask file, or a folder of them such as results/masks/sam_vit_h")
     _output_arguments(amg, "folder for the output and masks.csv")
@@ -110,6 +120,26 @@ def _variants(config: Config) -> Iterator[str]:
             missing = isinstance(options, Kind) and any(True for _ in missing_here(options))
             notes = [kind] * bool(kind) + ["weights missing"] * missing + ["default"] * (name == STAGES[stage].default)
             yield f"  {name}" + (f"  ({', '.join(notes)})" if notes else "")
+
+
+def write_scenes(folder: Path, count: int, first_seed: int | None = None, overwrite: bool = False) -> None:
+    """Draw scenes into a folder, with their true regions, and print the configuration that evaluates on them.
+
+    Raises:
+        UserError: the number of scenes is not positive, there already is a set of scenes, or it cannot be written.
+    """
+    # The other commands need neither.
+    from regionflow.images.labelled import scene, write
+    from regionflow.images.scenes import FIRST_TEST_SEED
+
+    if count < 1:
+        raise UserError(f"--count: {count} scenes are none")
+    if (folder / "truth.json").exists() and not overwrite:
+        raise UserError(f"{folder / 'truth.json'} is there already; name another folder, or --overwrite")
+    first = FIRST_TEST_SEED if first_seed is None else first_seed
+    seeds = track(range(first, first + count), description="scenes", disable=not sys.stderr.isatty())
+    write(folder, (scene(seed) for seed in seeds))
+    print(f"images: {{dir: {folder / 'images'}}}\ntruth: {{type: coco, file: {folder / 'truth.json'}}}")
 
 
 def export_masks(masks: Path, out: Path, form: Literal["png", "json"], overwrite: bool = False) -> None:

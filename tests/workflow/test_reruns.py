@@ -71,7 +71,7 @@ READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images", "sem
 READS_THE_SET = {"images", "pooled_set", "contact_sheet"}  # an input for every image
 
 # Keys that change how work is done or what is asked for, but no file that is there.
-FEEDS_NOTHING = ("runtime.", "targets.", "images.on_bad_image", "report.page_")
+FEEDS_NOTHING = ("runtime.", "targets.", "truth", "evaluate.", "images.on_bad_image", "report.page_")
 FEEDS_PICTURES = ("report.",)
 DATA = set(STAGES) - {"overlay", "contact_sheet"}
 
@@ -105,6 +105,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "regions.default.segmenter": {"regions.default.segmenter": "graph"},
     "regions.default.superpixels": {"regions.default.superpixels": "fine"},
     "regions.graph_fine.segmenter": {"regions.graph_fine.segmenter": "sam"},
+    "truth": {"truth": {"type": "coco", "file": "truth.json"}},
     "clusters.model": {"clusters.model": "model.h5"},
     "clusters.fit_splits": {"clusters.fit_splits": ["train"]},
     "regions.graph_fine.superpixels": {"regions.graph_fine.superpixels": "slic"},

@@ -38,9 +38,16 @@ CONFIG = {
     "labelers": {"few": {"type": "examples", "examples": "examples.tsv", "extractor": "daisy_lab", "suggestions": 3}},
     "targets": {"extractors": ["daisy_lab", "vit"], "labelers": ["few"]},
     "clusters": {"k": [3, 2]},
+    "truth": {"type": "label_maps", "dir": "truth", "values": "classes", "classes": "classes.csv"},
 }
 EXAMPLES = "image\tx\ty\tclass\na\t5\t5\tone\na\t60\t48\ttwo\nb\t5\t90\tone\nb\t60\t48\tthree\n"
-TARGETS = ["all", "export", "results/masks/merge_tree/a.json", "results/report/daisy_lab/default/report.html"]
+TARGETS = [
+    "all",
+    "export",
+    "evaluate",
+    "results/masks/merge_tree/a.json",
+    "results/report/daisy_lab/default/report.html",
+]
 NEEDS_A_NETWORK = {"weights"}  # what it writes is the file that was asked for
 # What a file says about how it was made, and what differs from machine to machine in the last bits.
 LEFT_OUT = {"generator", "provenance", "counts", "library_version", "params", "weights_sha256"}
@@ -118,6 +125,12 @@ def written(tmp_path_factory) -> dict[str, dict[str, Any]]:
     for photo in (folder / "photos").iterdir():
         os.utime(photo, (1_700_000_000, 1_700_000_000))  # the table of images has it
     (folder / "examples.tsv").write_text(EXAMPLES)
+    (folder / "truth").mkdir()
+    (folder / "classes.csv").write_text("value,name\n0,one\n1,two\n2,three\n")
+    for image in ("a", "b"):
+        Image.fromarray(np.arange(96 * 120, dtype=np.uint32).reshape(96, 120).astype(np.uint16) // 4000).save(
+            folder / f"truth/{image}.png"
+        )
     configuration = folder / "config.yaml"
     configuration.write_text(yaml.safe_dump(CONFIG))
     plan = snakemake(folder, configuration, "-n", "-p", *TARGETS)

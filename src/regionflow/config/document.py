@@ -43,8 +43,10 @@ def reference() -> str:
 
 
 def _section(name: str, section: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
+    # A section of named variants, or one that stands for itself: an object, or one kind of several.
+    is_group = "$ref" not in section and "anyOf" not in section
     for title, definition in _objects(section, definitions):
-        key = name if title is None else f"{name}.<name>"
+        key = f"{name}.<name>" if is_group else name
         if title:
             yield f"### {title}"
             yield ""
@@ -60,7 +62,10 @@ def _objects(section: dict[str, Any], definitions: dict[str, Any]) -> Iterator[t
     if "$ref" in section:
         yield None, definitions[section["$ref"].rsplit("/", 1)[1]]
         return
-    variants = section.get("additionalProperties") or next(iter(section["patternProperties"].values()))
+    if "anyOf" in section:
+        variants = next(v for v in section["anyOf"] if "discriminator" in v)
+    else:
+        variants = section.get("additionalProperties") or next(iter(section["patternProperties"].values()))
     if "$ref" in variants:
         yield "", definitions[variants["$ref"].rsplit("/", 1)[1]]
         return

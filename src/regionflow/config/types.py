@@ -11,8 +11,9 @@ from pydantic import BeforeValidator, Field, PositiveInt
 
 from regionflow.base.options import Name, Options, Refers
 from regionflow.config.builtin import BUILTIN
+from regionflow.evaluate.options import CocoTruth, EvaluateOptions, TruthOptions
 from regionflow.features.kinds import ExtractorOptions
-from regionflow.images.options import ImagesOptions
+from regionflow.images.options import TRUTH_FILE, ImagesOptions
 from regionflow.labels.options import ClustersOptions
 from regionflow.masks.kinds import SegmenterOptions
 from regionflow.pooled.options import PoolingOptions
@@ -100,15 +101,25 @@ class Config(Options):
     """How a feature map becomes one vector per region."""
     clusters: ClustersOptions = ClustersOptions()
     """Automatic labels."""
+    truth: TruthOptions | None = None
+    """Ground truth, for `snakemake evaluate`; null: none, or with images.sample `truth` that of these pictures."""
+    evaluate: EvaluateOptions = EvaluateOptions()
+    """What is measured against the ground truth."""
     report: ReportOptions = ReportOptions()
     """Pictures for people."""
     runtime: RuntimeOptions = RuntimeOptions()
     """Device, threads, batch sizes."""
 
     @property
+    def known_truth(self) -> TruthOptions | None:
+        """The ground truth under `truth`, or that of the sample pictures."""
+        samples = self.images.dir is None and self.images.table is None and self.images.sample == "truth"
+        return CocoTruth(file=str(TRUTH_FILE)) if self.truth is None and samples else self.truth
+
+    @property
     def targeted_labelers(self) -> list[str]:
         """The names under targets, or what null stands for."""
         if self.targets.labelers is not None:
             return self.targets.labelers
-        samples = self.images.dir is None and self.images.table is None
+        samples = self.images.dir is None and self.images.table is None and self.images.sample == "photos"
         return ["sample_photos"] if samples else []

@@ -1,6 +1,6 @@
 """Class-agnostic quality of masks or regions: image by image, and over a set."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from regionflow.evaluate.boundaries import boundary_scores, outlines
+from regionflow.evaluate.boundaries import TOLERANCE, boundary_scores, outlines
 from regionflow.evaluate.recall import LIMITS, SIZES, Recall, ious, recall
 from regionflow.evaluate.truth import ImageTruth
 from regionflow.formats import rle
@@ -66,7 +66,12 @@ def ranked(annotations: Sequence[Annotation], rank: Rank) -> list[Annotation]:
     return sorted(annotations, key=score, reverse=True)
 
 
-def score_image(annotations: Sequence[Annotation], truth: ImageTruth, rank: Rank = "predicted_iou") -> ImageScores:
+def score_image(
+    annotations: Sequence[Annotation],
+    truth: ImageTruth,
+    rank: Rank = "predicted_iou",
+    boundary_tolerance: float = TOLERANCE,
+) -> ImageScores:
     """Scores of one image's records against its true regions."""
     masks = [a["segmentation"] for a in ranked(annotations, rank)]
     regions = [r.mask for r in truth.regions]
@@ -86,7 +91,7 @@ def score_image(annotations: Sequence[Annotation], truth: ImageTruth, rank: Rank
         recall(overlap, areas, crowd),
         rle.area(in_any) / (height * width) if in_any else 0.0,
         _share(foreground, in_any),
-        boundary_scores(outlines(masks, height, width), outlines(plain, height, width)),
+        boundary_scores(outlines(masks, height, width), outlines(plain, height, width), boundary_tolerance),
     )
 
 
@@ -157,11 +162,3 @@ class SetScores:
 
 def _ratio(a: float, b: float) -> float:
     return float(a) / float(b) if b else float("nan")
-
-
-def score_set(pairs: Iterable[tuple[Sequence[Annotation], ImageTruth]], rank: Rank = "predicted_iou") -> Row:
-    """Summary over images, one at a time in memory."""
-    total = SetScores()
-    for annotations, truth in pairs:
-        total.add(score_image(annotations, truth, rank))
-    return total.summary()

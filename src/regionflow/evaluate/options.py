@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from regionflow.base.options import Options
 
+SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
+"""Of label maps."""
 File = Annotated[str, Field(min_length=1)]
 
 

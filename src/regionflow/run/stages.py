@@ -113,6 +113,16 @@ def _page(config: Config, names: Names) -> Mapping[str, Any]:
     return {**{key: getattr(config.report, key) for key in keys}, "reading": config.images.reading}
 
 
+def _truth(config: Config, names: Names) -> Mapping[str, Any]:
+    """The ground truth and how masks are measured against it; with label maps in a column of the table its name."""
+    table = config.images.table if getattr(config.known_truth, "column", None) else None
+    return {"truth": config.known_truth, "evaluate": config.evaluate, "image_table": table}
+
+
+def _classes_of_truth(config: Config, names: Names) -> Mapping[str, Any]:
+    return {key: value for key, value in _truth(config, names).items() if key != "evaluate"}
+
+
 STAGES: dict[str, Stage] = {
     "weights": Stage(1),
     "images": Stage(2, _image_list),
@@ -127,6 +137,11 @@ STAGES: dict[str, Stage] = {
     "labels": Stage(4, _labels),
     "classifier": Stage(2, _classifier),
     "semantics": Stage(2, _labeler, "labelers"),
+    "mask_scores": Stage(1, _truth),
+    "region_scores": Stage(1, _truth),
+    "cluster_scores": Stage(1, _classes_of_truth),
+    "semantics_scores": Stage(1, _classes_of_truth),
+    "evaluation": Stage(1),
     "overlay": Stage(2, _overlay),
     "contact_sheet": Stage(1, lambda config, names: {"images": config.report.contact_sheet_images}),
     "page": Stage(2, _page),

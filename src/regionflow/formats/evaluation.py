@@ -1,0 +1,82 @@
+"""Files in results/evaluation/: the scores of one variant as JSON, and tables of images or of variants as TSV.
+
+{"variant": {segmenter: ...}, "scores": [{"split": "all", ...}, ...], "classes": [{"class": name, ...}], "missing":
+[image ids], "extra": [...], "generator": {...}}. `scores` has an entry for the whole set and one for each split if
+there are several. `missing` are images of the set without ground truth, `extra` the reverse. NaN (nothing there to
+measure) is null in JSON and an empty cell in tables.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from regionflow.base.errors import BadFile
+from regionflow.base.files import write_json, write_table
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one variant; see the head of this module."""
+
+    variant: Mapping[str, str]
+    scores: Sequence[Row]
+    classes: Sequence[Row] = ()
+    missing: Sequence[str] = ()
+    extra: Sequence[str] = ()
+    generator: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write the scores of one variant."""
+    write_json(
+        path,
+        {
+            "variant": dict(scores.variant),
+            "scores": [_plain(row) for row in scores.scores],
+            "classes": [_plain(row) for row in scores.classes],
+            "missing": list(scores.missing),
+            "extra": list(scores.extra),
+            "generator": dict(scores.generator),
+        },
+    )
+
+
+def read_scores(path: Path) -> Scores:
+    """Read the scores of one variant.
+
+    Raises BadFile, naming the file, if it is damaged or not of this layout.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(row["split"], str) for row in content["scores"]):
+            raise TypeError("an entry of scores has no split")
+        return Scores(**content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadFile.damaged(path, "a file of scores", error) from error
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """A TSV table with a line for each row and a column for every key of any, in the order in which they come up."""
+    every = list(rows)
+    header = list(dict.fromkeys(key for row in every for key in row))
+    lines = ([_cell(row.get(key)) for key in header] for row in every)
+    write_table(path, header, lines, delimiter="\t")
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {key: None if _is_nan(value) else value for key, value in row.items()}
+
+
+def _cell(value: Any) -> Any:
+    if value is None or _is_nan(value):
+        return ""
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
