@@ -10,8 +10,8 @@ from regionflow.run.job import Job
 
 def run(job: Job) -> None:
     rows, truth, _ = opened(job)
-    count = len(read_centres(job.input("centroids")))
+    count = len(read_centres(job.input("centroids"), foreign=job.options["model_sha256"] is not None))
     scores, classes = cluster_scores(
-        rows, truth, lambda image: read_label_map(for_image(job.input("maps"), image)), count
+        rows, truth, lambda image: read_label_map(for_image(job.input("maps"), image), image), count
     )
     write(job, truth, scores, classes)

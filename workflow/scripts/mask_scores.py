@@ -11,7 +11,7 @@ from regionflow.run.job import Job
 def run(job: Job) -> None:
     rows, truth, options = opened(job)
     scores, images = mask_scores(
-        rows, truth, lambda image: read_regions(for_image(job.input("records"), image)).annotations, options
+        rows, truth, lambda image: read_regions(for_image(job.input("records"), image), image).annotations, options
     )
     write(job, truth, scores)
     write_rows(job.outputs["images"], images)

@@ -6,7 +6,6 @@ there are several. `missing` are images of the set without ground truth, `extra`
 measure) is null in JSON and an empty cell in tables.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from regionflow.base.errors import BadFile
-from regionflow.base.files import write_json, write_table
+from regionflow.base.files import write_table
+from regionflow.formats.checked import read_checked_json, write_checked_json
 
 Row = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ class Scores:
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write the scores of one variant."""
-    write_json(
+    write_checked_json(
         path,
         {
             "variant": dict(scores.variant),
@@ -51,12 +51,12 @@ def read_scores(path: Path) -> Scores:
 
     Raises BadFile, naming the file, if it is damaged or not of this layout.
     """
+    content, _ = read_checked_json(path, "a file of scores")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         if not all(isinstance(row["split"], str) for row in content["scores"]):
             raise TypeError("an entry of scores has no split")
         return Scores(**content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise BadFile.damaged(path, "a file of scores", error) from error
 
 

@@ -139,7 +139,7 @@ STAGES: dict[str, Stage] = {
     "semantics": Stage(2, _labeler, "labelers"),
     "mask_scores": Stage(1, _truth),
     "region_scores": Stage(1, _truth),
-    "cluster_scores": Stage(1, _classes_of_truth),
+    "cluster_scores": Stage(1, lambda config, names: {**_classes_of_truth(config, names), **_labels(config, names)}),
     "semantics_scores": Stage(1, _classes_of_truth),
     "evaluation": Stage(1),
     "overlay": Stage(2, _overlay),
