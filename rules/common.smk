@@ -6,6 +6,7 @@ from regionflow.base.errors import UserError
 from regionflow.config.load import undeclared
 from regionflow.config.texts import with_arguments
 from regionflow.config.types import GROUPS
+from regionflow.images.versions import image_versions
 from regionflow.run import preflight
 from regionflow.run.stages import model_path
 
@@ -15,9 +16,10 @@ try:
         starts=workflow.is_main_process,
         works=workflow.resource_settings.nodes is None,
     )
+    IMAGES = IMAGE_SET.images
+    VERSIONS = image_versions(IMAGES, update=workflow.is_main_process)
 except UserError as error:
     raise WorkflowError(str(error)) from None
-IMAGES = IMAGE_SET.images
 
 
 wildcard_constraints:
@@ -54,18 +56,15 @@ def declared(group, wildcards):
     return options[name]
 
 
-# Inputs of single rules.
-
-
 def image_path(wildcards):
-    """The file of an image id; a path that names an unknown image or variant ends here with a message."""
+    """No input, which would be judged by time and path: see run.smk. An unknown image or variant ends here."""
     for group, name in GROUPS.items():
         if name in wildcards.keys():
             declared(group, wildcards)
     if wildcards.image not in IMAGES:
         where = CONFIG.images.table or CONFIG.images.dir or "the sample photos"
         raise WorkflowError(f"there is no image {wildcards.image!r} in {where}")
-    return str(IMAGES[wildcards.image].path)
+    return []
 
 
 def weights(group):

@@ -5,7 +5,6 @@ rule clusters:
     """k-means over the region features of the whole set."""
     input:
         pooled=rules.pooled_set.output.pooled,
-        table=rules.images.output.table,
     output:
         centroids="results/clusters/{extractor}/{regions}/centroids.h5",
     log:
@@ -14,6 +13,7 @@ rule clusters:
         ENV
     params:
         **stage("clusters"),
+        images=SET["listing"],
     shell:
         RUN
 

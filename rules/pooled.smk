@@ -22,7 +22,6 @@ rule pooled_set:
     """The region features of all images as one virtual file."""
     input:
         every_image(rules.pooled.output.pooled),
-        table=rules.images.output.table,
     output:
         pooled="results/pooled/{extractor}/{regions}.h5",
     log:

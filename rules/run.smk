@@ -1,6 +1,7 @@
 """How a rule becomes a job: what Snakemake records of it, the command that runs it, and the slots of this run."""
 
 from regionflow.base.options import canonical_json
+from regionflow.images.find import listing
 from regionflow.run.job import Job
 from regionflow.run.stages import STAGES, runtime, stage_options
 
@@ -11,6 +12,8 @@ include: "slots.smk"
 plan_slots(workflow, warm=CONFIG.runtime.warm)
 
 ENV = "../envs/regionflow.yaml"
+# For jobs that are about the whole set: they find its images again, so that no command line grows with it.
+SET = {"images": CONFIG.images.canonical(), "listing": listing(IMAGES)}
 RUN = "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
 
 
@@ -18,27 +21,37 @@ def stage(name, **paths):
     """All params of a stage's rule. `paths` are inputs that stand for many files, with {image} in them.
 
     Snakemake records and compares `options` alone: a param whose function takes input, output, threads or resources is
-    not recorded.
+    not recorded. A rule with an input `image` gets the version of its image into them.
     """
     return {"client": client(name), "options": options(name), "job": job(name, paths)}
 
 
 def options(name):
     """The canonical JSON of all that changes this stage's output."""
-    return lambda wildcards: canonical_json(stage_options(CONFIG, name, wildcards))
+
+    def recorded(wildcards):
+        options = stage_options(CONFIG, name, wildcards)
+        if "reading" in options and "image" in wildcards.keys():
+            options["image_version"] = VERSIONS.images[wildcards.image]
+        return canonical_json(options)
+
+    return recorded
 
 
 def job(name, paths):
     """The job as the client takes it. Not recorded."""
 
     def describe(wildcards, input, output, threads):
+        inputs = {**dict(input.items()), **_filled(paths, wildcards)}
+        if "image" in inputs:
+            inputs["image"] = IMAGES[wildcards.image].path
         return Job.to_json(
             name,
-            inputs={**dict(input.items()), **_filled(paths, wildcards)},
+            inputs=inputs,
             outputs=dict(output.items()),
             options=stage_options(CONFIG, name, wildcards),
             names=dict(wildcards.items()),
-            runtime=runtime(CONFIG),
+            runtime={**runtime(CONFIG), **({} if "image" in wildcards.keys() else SET)},
             threads=threads,
         )
 

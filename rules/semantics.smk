@@ -48,7 +48,6 @@ rule classifier:
     input:
         examples=examples,
         pooled=pooled_set_of_labeler,
-        table=rules.images.output.table,
     output:
         classifier="results/classifiers/{labeler}/{regions}.h5",
         suggestions="results/classifiers/{labeler}/{regions}.tsv",

@@ -1,6 +1,7 @@
 """What a plain `snakemake` makes, and what it says at its end."""
 
 from regionflow.run import summary
+from regionflow.run.prune import told_leftovers
 from regionflow.run.summary import look_at
 
 
@@ -37,4 +38,6 @@ def sights():
 
 def end_of_run():
     """What a run says at its end, however it ended."""
-    return summary.end_of_run(CONFIG, IMAGE_SET, rules.images.output.table, rules.problems.output.problems)
+    left = told_leftovers(file_patterns(), IMAGES) if VERSIONS.gone else ""
+    tables = rules.images.output.table, rules.problems.output.problems
+    return summary.end_of_run(CONFIG, IMAGE_SET, *tables, [left])

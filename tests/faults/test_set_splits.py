@@ -1,14 +1,16 @@
 """The centres are fitted to the split train however it is written, and the run says to what they were."""
 
+from pathlib import Path
+
 import pytest
 
 from regionflow.base.errors import UserError
-from regionflow.formats.images import ImageRow
+from regionflow.images.find import ImageEntry
 from regionflow.labels.splits import fit_images, told_fit
 
 
 def rows(**splits):
-    return [ImageRow(i, i, split, 1, 1, "", "ok") for split, ids in splits.items() for i in ids]
+    return {i: ImageEntry(Path(i), split) for split, ids in splits.items() for i in ids}
 
 
 @pytest.mark.parametrize("train", ["train", "Train", "TRAIN", "training", "Training"])

@@ -21,6 +21,9 @@ from pydantic import BaseModel
 from helpers.forked import snakemake
 from regionflow.config.load import ConfigError, load_config
 from regionflow.config.types import Config
+from regionflow.formats.images import write_images
+from regionflow.images.find import find_images
+from regionflow.images.survey import survey
 from regionflow.run.stages import STAGES, stage_options
 
 IMAGES = ["one", "sub/two"]
@@ -57,10 +60,10 @@ NEEDS = {
     "superpixels": [],
     "regions": ["masks", "superpixels"],
     "pooled": ["features", "regions"],
-    "pooled_set": ["pooled", "images"],
-    "clusters": ["pooled_set", "images"],
+    "pooled_set": ["pooled"],
+    "clusters": ["pooled_set"],
     "labels": ["pooled", "regions", "clusters"],
-    "classifier": ["pooled_set", "images"],
+    "classifier": ["pooled_set"],
     "semantics": ["regions", "pooled", "classifier"],
     "overlay": ["regions", "labels", "semantics"],
     "contact_sheet": ["overlay", "images"],
@@ -68,7 +71,7 @@ NEEDS = {
 READS_WEIGHTS = {"masks", "features", "semantics"}
 # Of the stage semantics it is the labelers that look at the image.
 READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images", "semantics"}
-READS_THE_SET = {"images", "pooled_set", "contact_sheet"}  # an input for every image
+READS_THE_SET = {"images", "pooled_set", "clusters", "contact_sheet"}  # its ids, or a file for every image
 
 # Keys that change how work is done or what is asked for, but no file that is there.
 FEEDS_NOTHING = ("runtime.", "targets.", "truth", "evaluate.", "images.on_bad_image", "report.page_")
@@ -301,6 +304,9 @@ def everything(tmp_path_factory) -> Matrix:
     for file in plan.files():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).touch()
+    with pytest.MonkeyPatch.context() as patch:  # what tells a moved or touched image from a changed one
+        patch.chdir(folder)
+        write_images(Path("results/images.tsv"), survey(find_images(BASE_CONFIG.images), BASE_CONFIG.images.reading))
     touched = snakemake(folder, configuration, "--touch", "--forceall")
     assert touched.code == 0, touched.output
     with pytest.MonkeyPatch.context() as patch:
@@ -353,8 +359,8 @@ def test_a_changed_key_remakes_what_it_feeds_and_what_reads_that(matrix: Matrix,
         assert found and not found.keys() & DATA
     else:
         assert fed, f"{path} is declared to change nothing: see regionflow.run.stages"
-    if path == "images.dir":  # other files under the same ids
-        fed |= {job for job in matrix.made if looks_at_the_image(job)}
+    if path == "images.split_from":  # the list of the images itself changes, which no option says
+        fed |= {job for job in matrix.made if job.stage == "clusters"}
     assert found == stale(config, IMAGES, fed)
 
 
@@ -379,6 +385,45 @@ def test_a_changed_image_remakes_its_chain_and_the_set(own: Matrix) -> None:
 def test_a_touched_image_remakes_nothing(own: Matrix) -> None:
     os.utime(own.folder / "photos/one.png")
     assert not own.run(BASE, "-n")
+
+
+def test_an_older_file_in_an_image_s_place_is_seen(own: Matrix) -> None:
+    image = own.folder / "photos/one.png"
+    image.write_bytes(b"another image")
+    os.utime(image, (1_000_000_000, 1_000_000_000))
+    changed = {job for job in own.made if looks_at_the_image(job) and dict(job.names).get("image", "one") == "one"}
+    assert own.run(BASE, "-n") == stale(BASE_CONFIG, IMAGES, changed)
+    assert own.run(BASE, "-n") == stale(BASE_CONFIG, IMAGES, changed)  # and not forgotten
+
+
+def test_a_changed_file_of_the_same_size_and_time_is_seen(own: Matrix) -> None:
+    image = own.folder / "photos/one.png"
+    own.run(BASE, "-n")
+    stat = image.stat()
+    image.write_bytes(b"Image 0")
+    os.utime(image, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert image.stat().st_size == stat.st_size
+    assert own.run(BASE, "-n")["masks"] == 2
+
+
+def test_the_same_images_at_another_place_remake_their_tables_alone(own: Matrix) -> None:
+    (own.folder / "photos").rename(own.folder / "moved")
+    moved = with_values(BASE, {"images.dir": "moved"})
+    assert set(own.run(moved, "-n")) == {"images", "problems", "contact_sheet"}
+    (own.folder / "moved/one.png").write_bytes(b"another image")
+    assert own.run(moved, "-n")["masks"] == 2
+
+
+def test_an_image_that_comes_and_goes_is_compared_with_what_it_was(own: Matrix) -> None:
+    image = own.folder / "photos/one.png"
+    content = image.read_bytes()
+    image.unlink()
+    own.run(BASE, "-n")
+    image.write_bytes(content)
+    assert not own.run(BASE, "-n")
+    image.unlink()
+    image.write_bytes(b"another image")
+    assert own.run(BASE, "-n")["masks"] == 2
 
 
 def test_an_added_image_makes_its_chain_and_the_set(own: Matrix) -> None:

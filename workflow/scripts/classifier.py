@@ -4,11 +4,10 @@ from functools import cache
 
 from regionflow.base.kinds import read_kind
 from regionflow.formats.classifiers import write_classifier
-from regionflow.formats.images import read_images
 from regionflow.formats.layout import for_image
 from regionflow.formats.pooled import SetColumn
 from regionflow.formats.regions import RegionFile, read_regions
-from regionflow.run.adapters import provenance
+from regionflow.run.adapters import images_of, provenance
 from regionflow.run.job import Job
 from regionflow.semantics import example_files, examples, suggestions
 from regionflow.semantics.kinds import LabelerKind
@@ -16,7 +15,7 @@ from regionflow.semantics.kinds import LabelerKind
 
 def run(job: Job) -> None:
     options = read_kind(LabelerKind, job.options["labeler"])
-    images = [row.id for row in read_images(job.input("table"))]
+    images = list(images_of(job))
 
     @cache
     def regions(image: str) -> RegionFile:

@@ -1,18 +1,17 @@
 """Rule clusters: the region features of the set to fitted clusters."""
 
 from regionflow.formats.clusters import write_clusters
-from regionflow.formats.images import read_images
 from regionflow.formats.pooled import SetColumn, rows_of
 from regionflow.labels.kmeans import fit
 from regionflow.labels.options import ClustersOptions
 from regionflow.labels.splits import fit_images
-from regionflow.run.adapters import provenance
+from regionflow.run.adapters import images_of, provenance
 from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
     options = ClustersOptions.model_validate(job.options["clusters"])
-    chosen = fit_images(read_images(job.input("table")), options.fit_splits)
+    chosen = fit_images(images_of(job), options.fit_splits)
     pooled = job.input("pooled")
     fitted = fit(SetColumn(pooled), options, rows_of(pooled, chosen))
     print(

@@ -5,9 +5,10 @@ Whether a file can be read is not asked here: one that cannot is an unreadable i
 cannot be an id is left out and told.
 """
 
+import hashlib
 import importlib.util
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -103,6 +104,12 @@ def find_set(options: ImagesOptions, outputs: Iterable[Path] = OUTPUTS) -> Image
     if not images.images:
         raise ImageListError(_no_images(options, images))
     return images
+
+
+def listing(images: Mapping[str, ImageEntry]) -> str:
+    """A hash of ids and splits: whether two lists of images are the same."""
+    lines = (f"{image}\t{entry.split}\n" for image, entry in sorted(images.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
 def _one_spelling(entries: Iterable[tuple[str, ImageEntry]]) -> Iterator[tuple[str, ImageEntry]]:

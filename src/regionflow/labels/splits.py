@@ -1,43 +1,52 @@
 """Which images the centres are fitted to. Splits are matched without case and blanks."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Protocol
 
 from regionflow.base.errors import UserError
-from regionflow.formats.images import TRAIN, ImageRow
+from regionflow.formats.images import TRAIN
+
+
+class HasSplit(Protocol):
+    """An image of a set, of which the split is asked."""
+
+    @property
+    def split(self) -> str:
+        """Name of the split, "" for none."""
+
 
 TRAIN_NAMES = (TRAIN, "training")
 
 
-def fit_images(rows: Iterable[ImageRow], splits: list[str] | None = None) -> set[str]:
+def fit_images(images: Mapping[str, HasSplit], splits: list[str] | None = None) -> set[str]:
     """Ids of the images of some splits; by default of the split train, or of all images if there is no such split.
 
     Raises UserError for a split without images.
     """
-    return _chosen(rows, splits)[0]
+    return _chosen(images, splits)[0]
 
 
-def told_fit(rows: Iterable[ImageRow], splits: list[str] | None = None) -> str:
+def told_fit(images: Mapping[str, HasSplit], splits: list[str] | None = None) -> str:
     """One line for people: to which images of the set the centres are fitted, and why.
 
     Raises UserError for a split without images.
     """
-    rows = list(rows)
-    chosen, names = _chosen(rows, splits)
-    counts = ", ".join(f"{name or '(none)'} {count}" for name, count in _counts(rows).items())
-    line = f"cluster centres are fitted to {len(chosen)} of {len(rows)} images"
+    chosen, names = _chosen(images, splits)
+    counts = ", ".join(f"{name or '(none)'} {count}" for name, count in _counts(images).items())
+    line = f"cluster centres are fitted to {len(chosen)} of {len(images)} images"
     if names:
         return f"{line}: those of the split {', '.join(names)} (the set has {counts})"
-    if not any(row.split for row in rows):
+    if not any(entry.split for entry in images.values()):
         return f"{line}; the set has no splits"
     return f"{line}: no split is called train (the set has {counts}); clusters.fit_splits chooses"
 
 
-def _chosen(rows: Iterable[ImageRow], splits: list[str] | None) -> tuple[set[str], list[str]]:
+def _chosen(images: Mapping[str, HasSplit], splits: list[str] | None) -> tuple[set[str], list[str]]:
     """Ids, and the splits that they are of; no splits where all images are taken."""
     ids: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        ids[_key(row.split)].add(row.id)
+    for image, entry in images.items():
+        ids[_key(entry.split)].add(image)
     unknown = sorted(split for split in splits or () if _key(split) not in ids)
     if unknown:
         known = ", ".join(sorted(ids)).lstrip(", ") or "none"
@@ -50,8 +59,8 @@ def _key(split: str) -> str:
     return " ".join(split.split()).casefold()
 
 
-def _counts(rows: Iterable[ImageRow]) -> dict[str, int]:
+def _counts(images: Mapping[str, HasSplit]) -> dict[str, int]:
     counts: dict[str, int] = defaultdict(int)
-    for row in rows:
-        counts[row.split] += 1
+    for entry in images.values():
+        counts[entry.split] += 1
     return dict(sorted(counts.items()))

@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionflow import __version__
+from regionflow.base.errors import UserError
 from regionflow.base.kinds import read_kind
 from regionflow.base.options import Kind, canonical_json
 from regionflow.features.kinds import Extractor, ExtractorOptions, extractor
 from regionflow.formats.regions import Generator, ImageInfo
+from regionflow.images.find import ImageEntry, find_images, listing
+from regionflow.images.options import ImagesOptions
 from regionflow.images.read import UnreadableImage, read_image
 from regionflow.masks.kinds import Segmenter, SegmenterOptions, segmenter
 from regionflow.run.devices import pick
@@ -36,6 +39,17 @@ def open_image(job: Job) -> tuple[NDArray[np.uint8] | None, ImageInfo]:
         print(f"{path}: {error}; writing an empty file")
         return None, ImageInfo(image, name, 0, 0, str(error))
     return pixels, ImageInfo(image, name, *pixels.shape[:2])
+
+
+def images_of(job: Job) -> dict[str, ImageEntry]:
+    """The images of the set, by id, of a job about the whole set.
+
+    Raises UserError where images were added or have left since the run was planned.
+    """
+    images = find_images(ImagesOptions.model_validate(job.runtime["images"]))
+    if listing(images) != job.runtime["listing"]:
+        raise UserError("images were added to the set or have left it since this run was planned; run again")
+    return images
 
 
 def segmenter_of(job: Job) -> Segmenter:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from regionflow.base.options import Kind
@@ -32,6 +33,7 @@ def prepare(values: Mapping[str, Any], *, starts: bool = True, works: bool = Tru
         images = find_set(config.images)
     except ImageListError as error:
         problems.append(str(error).replace("\n", "\n  "))
+    problems += path_problems(config)
     if starts:
         problems += model_problems(config)
         problems += device_problems(config) if works else []
@@ -47,8 +49,27 @@ def model_problems(config: Config) -> Iterator[str]:
             yield from (f"{key}.{problem}" for problem in (*missing_weights(options), *options.problems()))
     targets = config.targets
     paths = {model_path(config, {"extractor": e, "regions": r}) for e in targets.extractors for r in targets.regions}
-    for path in sorted(path for path in paths if path is not None and not path.is_file()):
-        yield f"clusters.model: {path} is not there; put the file there or remove the key"
+    for path in sorted(path for path in paths if path is not None):
+        if not path.is_file():
+            yield f"clusters.model: {path} is not there; put the file there or remove the key"
+
+
+def path_problems(config: Config) -> Iterator[str]:
+    """Files named in the configuration that Snakemake would take for others; images are no inputs of its."""
+    for group in ("segmenters", "extractors", "labelers"):
+        for name, options in getattr(config, group).items():
+            for key, path in (("weights", options.weights()), ("path", getattr(options, "path", None))):
+                if path is not None and (reason := unsafe_path(path)):
+                    yield f"{group}.{name}: the {key} {path}: {reason}"
+    model = config.clusters.model
+    if model is not None and (reason := unsafe_path(model.format(extractor="", regions=""))):
+        yield f"clusters.model: {model}: {reason}"
+
+
+def unsafe_path(path: Path | str) -> str:
+    """Why Snakemake would not take a path as it stands; empty if it would. It expands {names} and <pathvars>."""
+    odd = sorted(set(str(path)) & set("{}<>\n"))
+    return f"Snakemake gives {' '.join(map(repr, odd))} in a path a meaning of its own; rename it" if odd else ""
 
 
 def device_problems(config: Config) -> Iterator[str]:

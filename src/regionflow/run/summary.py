@@ -1,6 +1,6 @@
 """What a run says at its end: what could not be read, what was left out, and to what the centres were fitted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from regionflow.base.errors import UserError
@@ -11,12 +11,14 @@ from regionflow.images.find import ImageSet
 from regionflow.labels.splits import told_fit
 
 
-def end_of_run(config: Config, images: ImageSet, table: str | Path, problems: str | Path) -> str:
-    """A few lines for people; only what is known, where a run ended early."""
+def end_of_run(
+    config: Config, images: ImageSet, table: str | Path, problems: str | Path, more: Iterable[str] = ()
+) -> str:
+    """A few lines for people; only what is known, where a run ended early. `more`: further lines, "" for none."""
     lines = [problems_summary(problems), *images.told()]
     if Path(table).is_file():
-        lines += _of_the_table(config, Path(table))
-    return "\nregionflow: ".join(line for line in lines if line)
+        lines += _of_the_table(config, images, Path(table))
+    return "\nregionflow: ".join(line for line in (*lines, *more) if line)
 
 
 def look_at(files: Sequence[str | Path]) -> str:
@@ -25,10 +27,9 @@ def look_at(files: Sequence[str | Path]) -> str:
     return "\n  ".join(["regionflow: look at", *there]) if there else ""
 
 
-def _of_the_table(config: Config, table: Path) -> list[str]:
+def _of_the_table(config: Config, images: ImageSet, table: Path) -> list[str]:
     try:
-        rows = read_images(table)
-        return [_notes(rows, table), _fit(config, rows)]
+        return [_notes(read_images(table), table), _fit(config, images)]
     except UserError as error:
         return [str(error)]
 
@@ -38,7 +39,7 @@ def _notes(rows: list[ImageRow], table: Path) -> str:
     return f"{len(notes)} image(s) have a note in {table}; the first: {notes[0].id}: {notes[0].note}" if notes else ""
 
 
-def _fit(config: Config, rows: list[ImageRow]) -> str:
+def _fit(config: Config, images: ImageSet) -> str:
     if config.clusters.model is not None:
         return f"clusters are those of {config.clusters.model} (clusters.model); nothing is fitted"
-    return told_fit(rows, config.clusters.fit_splits)
+    return told_fit(images.images, config.clusters.fit_splits)

@@ -1,6 +1,7 @@
 """Clusters: sklearn's numbers, a fixed order, bounded reads, clear messages."""
 
 import csv
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,8 +11,8 @@ from sklearn.metrics import silhouette_score
 
 from regionflow.formats.clusters import read_centres, read_clusters, write_clusters, write_comparison
 from regionflow.formats.hdf5 import read_provenance, write_hdf5
-from regionflow.formats.images import ImageRow
 from regionflow.formats.pooled import SetColumn
+from regionflow.images.find import ImageEntry
 from regionflow.labels import kmeans as clusters
 from regionflow.labels.kmeans import TooFewRegions, fit, predict
 from regionflow.labels.options import ClustersOptions
@@ -161,7 +162,7 @@ def test_the_comparison_has_one_line_per_k_in_their_order(tmp_path):
 
 
 def rows(**splits):
-    return [ImageRow(i, i, split, 1, 1, "", "ok") for split, ids in splits.items() for i in ids]
+    return {i: ImageEntry(Path(i), split) for split, ids in splits.items() for i in ids}
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def rows(**splits):
         (rows(train="ab", val="c"), None, "ab"),
         (rows(train="ab", val="c"), ["val", "train"], "abc"),
         (rows(left="ab", val="c"), None, "abc"),
-        ([ImageRow("a", "a", "", 1, 1, "", "ok")], None, "a"),
+        (rows(**{"": "a"}), None, "a"),
     ],
 )
 def test_images_of_the_fit(table, splits, expected):
