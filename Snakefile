@@ -25,6 +25,7 @@ include: "rules/labels.smk"
 include: "rules/semantics.smk"
 include: "rules/evaluate.smk"
 include: "rules/exports.smk"
+include: "rules/parts.smk"
 include: "rules/report.smk"
 
 

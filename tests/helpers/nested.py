@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from regionflow.formats import part_set, rle
 from regionflow.formats.part_set import PartSet
 from regionflow.formats.parts import PartMasks, PartTargets, distinct
-from regionflow.parts.islands import fit_projection
 from regionflow.parts.targets import members
 from regionflow.parts.teacher import patch_points
 
@@ -82,6 +81,6 @@ def write_set(path: Path, count: int, size: int, grid: int, embed: Embed) -> Par
         parts = true_parts(labels, grid)
         content.append((image, PartTargets(embed(image, parts), parts.index, members(parts))))
     images = [(f"train/{'ab'[i % 2]}/{i}", "train") for i in range(count)]
-    part_set.write(path, images, content, sum(len(t.embeddings) for _, t in content), {"made": "by a test"})
-    part_set.write_projection(path, fit_projection(PartSet(path).embeddings))
+    rows = sum(len(targets.embeddings) for _, targets in content)
+    part_set.write_part_set(path, images, content, rows, {"made": "by a test"})
     return PartSet(path)

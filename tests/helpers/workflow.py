@@ -22,10 +22,10 @@ class Run:
     output: str
 
     def jobs(self) -> Counter[str]:
-        """Jobs per rule of a dry run, without the target rule."""
+        """Jobs per rule of a dry run, without the rules that are targets and nothing else."""
         table = re.search(r"^job\s+count\n-[- ]+\n(.*?)^total", self.output, re.MULTILINE | re.DOTALL)
         rows = (line.split() for line in table[1].splitlines()) if table else ()
-        return Counter({row[0]: int(row[1]) for row in rows if row and row[0] != "all"})
+        return Counter({row[0]: int(row[1]) for row in rows if row and row[0] not in ("all", "parts")})
 
     def files(self) -> set[str]:
         """Outputs that a dry run would make."""

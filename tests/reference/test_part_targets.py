@@ -11,8 +11,8 @@ from skimage import data
 from regionflow.formats import rle
 from regionflow.formats.parts import EMPTY, PartMasks
 from regionflow.parts.options import EmbedderOptions
+from regionflow.parts.pixels import square
 from regionflow.parts.targets import Embedder, targets
-from regionflow.parts.teacher import square
 
 MODEL, SIZE = "test_convnext.r160_in1k", 64
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pycocotools import mask as coco
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 from skimage import data
@@ -15,7 +16,8 @@ from regionflow.formats import rle
 from regionflow.formats.parts import EMPTY, PartMasks
 from regionflow.masks.options import SamOptions
 from regionflow.parts.options import TeacherOptions
-from regionflow.parts.teacher import SamTeacher, patch_points, square
+from regionflow.parts.pixels import square
+from regionflow.parts.teacher import SamTeacher, patch_points
 from regionflow.sam.build import build_sam
 
 SIZE, GRID = 96, 6
@@ -107,3 +109,17 @@ def test_identical_masks_are_stored_once(checkpoint: Path) -> None:
     assert len({mask["counts"] for mask in parts.masks}) == len(parts.masks)
     assert all(rle.area(mask) for mask in parts.masks)
     assert parts.index.min() >= EMPTY
+
+
+def test_near_duplicates_count_as_the_one_with_the_best_score(checkpoint: Path, image: NDArray[np.uint8]) -> None:
+    options, sam = TeacherOptions(segmenter="small", grid=GRID), SamOptions(checkpoint=str(checkpoint))
+    every = SamTeacher(options, sam).masks(image)
+    fewer = SamTeacher(options.model_copy(update={"duplicate_iou": 0.8}), sam).masks(image)
+    assert len(fewer.masks) < len(every.masks)
+    before, after = pixels(every), pixels(fewer)
+    union = (before | after).sum((2, 3))
+    overlap = (before & after).sum((2, 3)) / np.maximum(union, 1)
+    assert (overlap[union > 0] > 0.8).all()
+    assert (every.index.ravel() == EMPTY).tolist() == (fewer.index.ravel() == EMPTY).tolist()
+    iou = coco.iou(fewer.masks, fewer.masks, [0] * len(fewer.masks))
+    assert (iou[~np.eye(len(iou), dtype=bool)] <= 0.8).all()

@@ -44,12 +44,14 @@ BASE: dict[str, Any] = {
         "few": {"type": "examples", "examples": "examples.tsv", "extractor": "vit"},
         "seem": {"type": "seem", "checkpoint": "sam.pth", "tables": ["coco_133_to_28"]},
     },
+    "parts": {"teacher": {"segmenter": "sam"}},
     "targets": {
         "extractors": ["daisy_lab", "vit", "encoder"],
         "regions": ["default", "graph_fine"],
         "labelers": ["few", "seem"],
     },
 }
+TARGETS = ["all", "parts", "results/parts/probe/accuracy.json"]
 
 # Which stage reads the files of which.
 NEEDS = {
@@ -67,11 +69,21 @@ NEEDS = {
     "semantics": ["regions", "pooled", "classifier"],
     "overlay": ["regions", "labels", "semantics"],
     "contact_sheet": ["overlay", "images"],
+    "parts_masks": [],
+    "parts_targets": ["parts_masks"],
+    "parts_set": ["parts_targets", "images"],
+    "parts_model": ["parts_set"],
+    "parts_probe": ["parts_set", "parts_model"],
+    "parts_test": ["parts_set", "parts_model", "parts_probe"],
+    "parts_islands": ["parts_masks", "parts_targets", "parts_model", "parts_set"],
+    "parts_agreement": ["parts_islands", "images"],
 }
+PARTS_OF_AN_IMAGE = ("parts_masks", "parts_targets", "parts_islands")
 READS_WEIGHTS = {"masks", "features", "semantics"}
 # Of the stage semantics it is the labelers that look at the image.
-READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images", "semantics"}
-READS_THE_SET = {"images", "pooled_set", "clusters", "contact_sheet"}  # its ids, or a file for every image
+READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images", "semantics", *PARTS_OF_AN_IMAGE}
+# Its ids, or a file for every image.
+READS_THE_SET = {"images", "pooled_set", "clusters", "contact_sheet", "parts_set", "parts_agreement"}
 
 # Keys that change how work is done or what is asked for, but no file that is there.
 FEEDS_NOTHING = ("runtime.", "targets.", "truth", "evaluate.", "images.on_bad_image", "report.page_")
@@ -110,6 +122,16 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "regions.graph_fine.segmenter": {"regions.graph_fine.segmenter": "sam"},
     "truth": {"truth": {"type": "coco", "file": "truth.json"}},
     "clusters.model": {"clusters.model": "model.h5"},
+    "parts.teacher.segmenter": {"parts.teacher.segmenter": "sam_tiny"},
+    "parts.teacher.grid": {"parts.teacher.grid": 7, "parts.student.patch_size": 8},
+    "parts.teacher.merge_levels": {"parts.teacher.merge_levels": [2.0, 4.0, 8.0]},
+    "parts.embedder.model": {"parts.embedder.model": "test_vit"},
+    "parts.embedder.checkpoint": {"parts.embedder.checkpoint": "other.pth"},
+    "parts.student.size": {"parts.student.size": 448, "parts.student.patch_size": 8},
+    "parts.student.patch_size": {"parts.student.patch_size": 8, "parts.teacher.grid": 7},
+    "parts.student.dim": {"parts.student.dim": 512},
+    "parts.training.level_weights": {"parts.training.level_weights": [0.2, 0.2, 0.6]},
+    "parts.training.start": {"parts.training.start": "other.pth"},
     "clusters.fit_splits": {"clusters.fit_splits": ["train"]},
     "regions.graph_fine.superpixels": {"regions.graph_fine.superpixels": "slic"},
 }
@@ -130,6 +152,8 @@ def instances(config: Config, images: list[str]) -> Iterator[Instance]:
         return Instance(stage, tuple(sorted(names.items())))
 
     yield from (at("images"), at("problems"))
+    yield from (at(stage) for stage in NEEDS if stage.startswith("parts_") and stage not in PARTS_OF_AN_IMAGE)
+    yield from (at(stage, image=image) for stage in PARTS_OF_AN_IMAGE for image in images)
     kinds = {name: config.regions[name] for name in config.targets.regions}
     for extractor in config.targets.extractors:
         for regions in kinds:
@@ -262,7 +286,8 @@ def _is_used(path: str) -> bool:
     return not isinstance(getattr(BASE_CONFIG, group), dict) or variant in BASE[group]
 
 
-USED = [leaf for leaf in leaves(BASE_CONFIG) if _is_used(leaf[0])]
+ONE_VALUE = ("parts.student.levels",)  # three with every teacher that there is
+USED = [leaf for leaf in leaves(BASE_CONFIG) if _is_used(leaf[0]) and leaf[0] not in ONE_VALUE]
 
 
 class Matrix:
@@ -276,7 +301,7 @@ class Matrix:
         """Jobs per rule that snakemake lists (or, without -n, runs)."""
         configuration = self.folder / "test-config.yaml"
         configuration.write_text(yaml.safe_dump(config))
-        run = snakemake(self.folder, configuration, *arguments)
+        run = snakemake(self.folder, configuration, *TARGETS, *arguments)
         assert run.code == 0, run.output
         return run.jobs()
 
@@ -299,7 +324,7 @@ def everything(tmp_path_factory) -> Matrix:
     matrix = Matrix(folder)
     configuration = folder / "test-config.yaml"
     configuration.write_text(yaml.safe_dump(BASE))
-    plan = snakemake(folder, configuration, "-n")
+    plan = snakemake(folder, configuration, *TARGETS, "-n")
     assert plan.code == 0, plan.output
     for file in plan.files():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -307,7 +332,7 @@ def everything(tmp_path_factory) -> Matrix:
     with pytest.MonkeyPatch.context() as patch:  # what tells a moved or touched image from a changed one
         patch.chdir(folder)
         write_images(Path("results/images.tsv"), survey(find_images(BASE_CONFIG.images), BASE_CONFIG.images.reading))
-    touched = snakemake(folder, configuration, "--touch", "--forceall")
+    touched = snakemake(folder, configuration, *TARGETS, "--touch", "--forceall")
     assert touched.code == 0, touched.output
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -444,8 +469,8 @@ def test_replaced_weights_remake_what_they_make(own: Matrix) -> None:
     changed = {
         job
         for job in own.made
-        if job.stage in ("masks", "features", "semantics")
-        and {"sam", "encoder", "seem"} & set(dict(job.names).values())
+        if job.stage == "parts_masks"
+        or (job.stage in READS_WEIGHTS and {"sam", "encoder", "seem"} & set(dict(job.names).values()))
     }
     assert own.run(BASE, "-n") == stale(BASE_CONFIG, IMAGES, changed)
 

@@ -51,10 +51,18 @@ def _section(name: str, section: dict[str, Any], definitions: dict[str, Any]) ->
             yield f"### {title}"
             yield ""
         yield from (definition.get("description", ""), "", "| key | type | default | meaning |", "|---|---|---|---|")
-        for field, value in definition["properties"].items():
-            default = json.dumps(value["default"]) if "default" in value else "required"
-            yield f"| `{key}.{field}` | {_type(value, definitions)} | `{default}` | {_text(value)} |"
+        yield from _rows(key, definition, definitions)
         yield ""
+
+
+def _rows(key: str, definition: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
+    """One row per key, those of options within options after each other."""
+    for field, value in definition["properties"].items():
+        if "properties" in (inner := definitions.get(value.get("$ref", "").rsplit("/", 1)[-1], {})):
+            yield from _rows(f"{key}.{field}", inner, definitions)
+            continue
+        default = json.dumps(value["default"]) if "default" in value else "required"
+        yield f"| `{key}.{field}` | {_type(value, definitions)} | `{default}` | {_text(value)} |"
 
 
 def _objects(section: dict[str, Any], definitions: dict[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:

@@ -16,6 +16,7 @@ from regionflow.features.kinds import ExtractorOptions
 from regionflow.images.options import TRUTH_FILE, ImagesOptions
 from regionflow.labels.options import ClustersOptions
 from regionflow.masks.kinds import SegmenterOptions
+from regionflow.parts.options import PartsOptions
 from regionflow.pooled.options import PoolingOptions
 from regionflow.regions.options import RegionsOptions
 from regionflow.report.options import ReportOptions
@@ -105,6 +106,8 @@ class Config(Options):
     """Ground truth, for `snakemake evaluate`; null: none, or with images.sample `truth` that of these pictures."""
     evaluate: EvaluateOptions = EvaluateOptions()
     """What is measured against the ground truth."""
+    parts: PartsOptions = PartsOptions()
+    """Part-whole hierarchies: `snakemake parts`."""
     report: ReportOptions = ReportOptions()
     """Pictures for people."""
     runtime: RuntimeOptions = RuntimeOptions()

@@ -10,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from regionflow.base.errors import UserError
+from regionflow.base.errors import BadFile
+from regionflow.base.files import whole
 from regionflow.base.options import canonical_json
 
 
@@ -23,17 +24,18 @@ class StoredModel:
     provenance: Mapping[str, Any]
 
 
-def write(path: Path, model: StoredModel) -> None:
+def write_part_model(path: Path, model: StoredModel) -> None:
     """Write a network."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.weights.items()}
     metadata = {"options": canonical_json(dict(model.options)), "provenance": canonical_json(dict(model.provenance))}
-    save_file(weights, path, metadata)
+    with whole(path) as part:
+        save_file(weights, part, metadata)
 
 
-def read(path: Path) -> StoredModel:
+def read_part_model(path: Path) -> StoredModel:
     """Read a network onto the CPU.
 
-    Raises UserError, naming the file, if it is no such file.
+    Raises BadFile, naming the file, if it is no such file.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -41,4 +43,4 @@ def read(path: Path) -> StoredModel:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
         return StoredModel(weights, json.loads(metadata["options"]), json.loads(metadata["provenance"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a trained student of this project ({error}); delete it and run again") from error
+        raise BadFile.damaged(path, "a trained network of parts", error) from error

@@ -1,27 +1,25 @@
 """The training set of part-whole hierarchies: pixels and targets of all images in one file that is memory-mapped.
 
 HDF5 with contiguous datasets: `pixels` uint8 [N, S, S, 3], `embeddings` float16 [M, E], `index` int32 [N, P, L] into
-them or -1, `members` uint8 [M, P / 8] (packed bits), `image_ids` [N], `splits` [N]; and the colours of islands, a
-projection that is fitted once to the set: `projection/mean` [E], `projection/axes` [3, E], `projection/range` [2, 3].
+them or -1, `members` uint8 [M, P / 8] (packed bits), `image_ids` [N], `splits` [N].
+
+Beside it lie the colours of islands, a projection that is fitted once to the set: `mean` [E], `axes` [3, E] and `range`
+[2, 3] in a file of their own, which every image's picture reads.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.base.errors import UserError
 from regionflow.base.options import canonical_json
+from regionflow.formats.hdf5 import open_hdf5, read_attribute, write_attribute, write_hdf5, write_strings
 from regionflow.formats.parts import EMPTY, PartTargets
-
-
-class BadPartSet(UserError):
-    """A training set that cannot be used; the text names the file."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,14 @@ class Sample:
     valid: NDArray[np.bool_]
 
 
-def write(
+def write_part_set(
     path: Path,
     images: Sequence[tuple[str, str]],
     content: Iterable[tuple[NDArray[np.uint8], PartTargets]],
     rows: int,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write a set without its projection, one image at a time.
+    """Write a set, one image at a time.
 
     images: id and split of each; content: pixels [S, S, 3] and targets of each; rows: embeddings of all together.
 
@@ -63,7 +61,7 @@ def write(
     """
     digest = hashlib.sha256(canonical_json([list(image) for image in images]).encode())
     start = 0
-    with h5py.File(path, "w") as file:
+    with write_hdf5(path, provenance) as file:
         for i, (pixels, targets) in enumerate(content):
             count, width = targets.embeddings.shape
             if i == 0:
@@ -87,27 +85,22 @@ def write(
             start += count
         if start != rows or not images:
             raise ValueError(f"{path}: {start} embeddings of {len(images)} images, not {rows}")
-        text = h5py.string_dtype()
-        file.create_dataset("image_ids", data=[image for image, _ in images], dtype=text)
-        file.create_dataset("splits", data=[split for _, split in images], dtype=text)
-        file.attrs["fingerprint"] = digest.hexdigest()
-        file.attrs["provenance"] = canonical_json(dict(provenance))
+        write_strings(file, "image_ids", [image for image, _ in images])
+        write_strings(file, "splits", [split for _, split in images])
+        write_attribute(file, "fingerprint", digest.hexdigest())
 
 
-def write_projection(path: Path, projection: Projection) -> None:
-    """Add the projection to a set that has none."""
-    with h5py.File(path, "a") as file:
+def write_projection(path: Path, projection: Projection, provenance: Mapping[str, Any]) -> None:
+    """Write a projection."""
+    with write_hdf5(path, provenance) as file:
         for name in ("mean", "axes", "range"):
-            file[f"projection/{name}"] = np.asarray(getattr(projection, name), np.float32)
+            file[name] = np.asarray(getattr(projection, name), np.float32)
 
 
 def read_projection(path: Path) -> Projection:
-    """The projection of a set. Raises BadPartSet, naming the file, if it has none."""
-    try:
-        with h5py.File(path, "r") as file:
-            return Projection(*(file[f"projection/{name}"][:] for name in ("mean", "axes", "range")))
-    except (OSError, KeyError) as error:
-        raise BadPartSet(f"{path}: not a whole training set ({error}); delete it and run again") from error
+    """Read a projection. Raises BadFile, naming the file, if it is damaged."""
+    with open_hdf5(path, "a projection of part embeddings") as file:
+        return Projection(*(file[name][:] for name in ("mean", "axes", "range")))
 
 
 class PartSet:
@@ -116,18 +109,15 @@ class PartSet:
     image_ids, splits: [N]; pixels uint8 [N, S, S, 3]; index int32 [N, P, L]; embeddings float16 [M, E]; fingerprint:
     sha256 of all of them.
 
-    Raises BadPartSet, naming the file, if it is damaged.
+    Raises BadFile, naming the file, if it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            with h5py.File(path, "r") as file:
-                self.image_ids: list[str] = list(file["image_ids"].asstr()[:])
-                self.splits: list[str] = list(file["splits"].asstr()[:])
-                self.fingerprint: str = file.attrs["fingerprint"]
-                arrays = {name: _mapped(path, file[name]) for name in ("pixels", "index", "embeddings", "members")}
-        except (OSError, KeyError, ValueError) as error:
-            raise BadPartSet(f"{path}: not a whole training set ({error}); delete it and run again") from error
+        with open_hdf5(path, "a training set of parts") as file:
+            self.image_ids: list[str] = list(file["image_ids"].asstr()[:])
+            self.splits: list[str] = list(file["splits"].asstr()[:])
+            self.fingerprint = str(read_attribute(file, "fingerprint"))
+            arrays = {name: _mapped(path, file[name]) for name in ("pixels", "index", "embeddings", "members")}
         self.pixels, self.index = arrays["pixels"], arrays["index"]
         self.embeddings, self._members = arrays["embeddings"], arrays["members"]
 
@@ -149,11 +139,6 @@ class PartSet:
         place = np.searchsorted(known, np.maximum(index, 0))
         members = np.unpackbits(self._members[known], axis=1, count=len(index)).astype(bool)
         return np.where(index == EMPTY, EMPTY, place), members
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """The set of a file."""
-        return cls(path)
 
 
 def _mapped(path: Path, dataset: h5py.Dataset) -> NDArray:

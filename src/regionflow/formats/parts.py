@@ -13,23 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.base.errors import UserError
-from regionflow.base.options import canonical_json
-from regionflow.formats import regions, rle
-from regionflow.formats.checked import read_checked_json, write_checked_json
-from regionflow.formats.regions import Generator, ImageInfo
+from regionflow.base.errors import BadFile
+from regionflow.formats import rle
+from regionflow.formats.checked import check_owner, read_checked_json, write_checked_json
+from regionflow.formats.hdf5 import open_hdf5, read_attribute, write_attribute, write_hdf5
+from regionflow.formats.regions import Generator, ImageInfo, annotation, content_of, masks_of, parse_regions
 from regionflow.formats.rle import Rle
 
 EMPTY = -1
 """Index of an empty mask."""
-
-
-class BadPartsFile(UserError):
-    """A file of part masks or targets that cannot be used; the text names the file."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +68,11 @@ class PartTargets:
     members: NDArray[np.bool_]
     error: str | None = None
 
+    @classmethod
+    def none(cls, error: str) -> "PartTargets":
+        """Of an image that could not be read."""
+        return cls(np.zeros((0, 0), np.float16), np.zeros((0, 0), np.int64), np.zeros((0, 0), bool), error)
+
     @property
     def dense(self) -> NDArray[np.float16]:
         """The embedding of every patch and level [P, L, E]; zeros where the mask is empty."""
@@ -80,19 +80,19 @@ class PartTargets:
         return rows[self.index]
 
 
-def write_masks(path: Path, image_id: str, file_name: str, parts: PartMasks, generator: Generator) -> None:
+def write_part_masks(path: Path, image_id: str, file_name: str, parts: PartMasks, generator: Generator) -> None:
     """Write the part masks of one image."""
     best = [(0.0, 0.0)] * len(parts.masks)
     for row, iou, stability in zip(parts.index.flat, parts.predicted_iou.flat, parts.stability_score.flat, strict=True):
         if row != EMPTY:
             best[row] = max(best[row], (float(iou), float(stability)))
     annotations = [
-        regions.annotation(mask, parts.source, predicted_iou=round(iou, 6), stability_score=round(stability, 6))
+        annotation(mask, parts.source, predicted_iou=round(iou, 6), stability_score=round(stability, 6))
         for mask, (iou, stability) in zip(parts.masks, best, strict=True)
     ]
     info = ImageInfo(image_id, file_name, parts.size, parts.size, parts.error)
     content = {
-        **regions.content_of(info, annotations, generator),
+        **content_of(info, annotations, generator),
         "parts": {
             "grid": parts.grid,
             "index": parts.index.tolist(),
@@ -103,13 +103,13 @@ def write_masks(path: Path, image_id: str, file_name: str, parts: PartMasks, gen
     write_checked_json(path, content)
 
 
-def read_masks(path: Path) -> PartMasks:
-    """Read the part masks of one image.
+def read_part_masks(path: Path, image_id: str | None = None) -> PartMasks:
+    """Read the part masks of one image, of that one if it is given.
 
-    Raises BadPartsFile, naming the file, if it is damaged or not what it should be.
+    Raises BadFile, naming the file, if it is damaged, not what it should be, or of another image.
     """
     content, sha256 = read_checked_json(path, "a file of part masks")
-    file = regions.parse_regions(path, content, sha256)
+    file = parse_regions(path, content, sha256, image_id)
     try:
         parts: Mapping[str, Any] = content["parts"]
         shape = (parts["grid"] ** 2, -1 if parts["grid"] else 0)
@@ -120,12 +120,12 @@ def read_masks(path: Path) -> PartMasks:
         if index.size and not (index.min() >= EMPTY and index.max() < len(file.annotations)):
             raise ValueError("its index names masks that are not there")
     except (KeyError, TypeError, ValueError) as error:
-        raise BadPartsFile(f"{path}: not a file of part masks ({error}); delete it and run again") from error
+        raise BadFile.damaged(path, "a file of part masks", error) from error
     source = file.annotations[0]["source"] if file.annotations else ""
-    return PartMasks(file.image.height, regions.masks_of(file), index, iou, stability, source, file.image.error)
+    return PartMasks(file.image.height, masks_of(file), index, iou, stability, source, file.image.error)
 
 
-def write_targets(path: Path, targets: PartTargets, provenance: Mapping[str, Any]) -> None:
+def write_part_targets(path: Path, image_id: str, targets: PartTargets, provenance: Mapping[str, Any]) -> None:
     """Write the targets of one image and check what was written.
 
     Raises ValueError for embeddings that are not finite or an index that points past them.
@@ -133,33 +133,35 @@ def write_targets(path: Path, targets: PartTargets, provenance: Mapping[str, Any
     if not np.isfinite(targets.embeddings).all():
         raise ValueError(f"{path}: embeddings that are not finite in float16")
     _check_shapes(targets)
-    with h5py.File(path, "w") as file:
+    with write_hdf5(path, provenance) as file:
         file["embeddings"] = targets.embeddings.astype(np.float16)
         file["index"] = targets.index.astype(np.int32)
         file["members"] = np.packbits(targets.members, axis=1)
-        file.attrs["provenance"] = canonical_json(dict(provenance))
+        write_attribute(file, "image_id", image_id)
         if targets.error is not None:
-            file.attrs["error"] = targets.error
-    if not np.array_equal(read_targets(path).embeddings, targets.embeddings):
+            write_attribute(file, "error", targets.error)
+    if not np.array_equal(read_part_targets(path).embeddings, targets.embeddings):
         raise OSError(f"{path}: the file read back differs from what was written; check the disk")
 
 
-def read_targets(path: Path) -> PartTargets:
-    """Read the targets of one image.
+def read_part_targets(path: Path, image_id: str | None = None) -> PartTargets:
+    """Read the targets of one image, of that one if it is given.
 
-    Raises BadPartsFile, naming the file, if it is damaged or not what it should be.
+    Raises BadFile, naming the file, if it is damaged, not what it should be, or of another image.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            index = file["index"][:].astype(np.int64)
-            members = np.unpackbits(file["members"][:], axis=1, count=len(index)).astype(bool)
-            targets = PartTargets(file["embeddings"][:], index, members, file.attrs.get("error"))
+    with open_hdf5(path, "a file of part targets") as file:
+        index = file["index"][:].astype(np.int64)
+        members = np.unpackbits(file["members"][:], axis=1, count=len(index)).astype(bool)
+        check_owner(path, str(read_attribute(file, "image_id")), image_id)
+        targets = PartTargets(file["embeddings"][:], index, members, read_attribute(file, "error"))
         _check_shapes(targets)
-    except (OSError, KeyError, ValueError, TypeError) as problem:
-        raise BadPartsFile(
-            f"{path}: not a whole file of part targets ({problem}); delete it and run again"
-        ) from problem
     return targets
+
+
+def count_embeddings(path: Path) -> int:
+    """Number of embeddings in a file of targets. Raises BadFile, naming the file, if it is damaged."""
+    with open_hdf5(path, "a file of part targets") as file:
+        return int(file["embeddings"].shape[0])
 
 
 def _check_shapes(targets: PartTargets) -> None:

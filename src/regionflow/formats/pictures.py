@@ -1,4 +1,4 @@
-"""Pictures for people: JPEG files that no stage reads as data."""
+"""Pictures for people, which no stage reads as data."""
 
 from pathlib import Path
 
@@ -13,3 +13,9 @@ def write_jpeg(path: Path, picture: NDArray[np.uint8], quality: int = 90) -> Non
     """Write an RGB picture [H, W, 3]; `quality` is Pillow's, up to 95."""
     with whole(path) as part:
         Image.fromarray(picture).save(part, format="JPEG", quality=quality)
+
+
+def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write an RGB picture [H, W, 3] without loss."""
+    with whole(path) as part:
+        Image.fromarray(picture).save(part, format="PNG")

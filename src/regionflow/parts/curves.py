@@ -1,6 +1,6 @@
 """The record of a training as curves: an SVG of two panels, losses and agreement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT, LEFT, TOP = 460, 260, 56, 28
@@ -23,6 +23,17 @@ def curves(steps: Sequence[float], panels: Sequence[tuple[str, Sequence[Line]]])
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT + TOP + 44}" '
         f'font-family="sans-serif" font-size="11">{"".join(body)}</svg>\n'
     )
+
+
+def training_curves(record: Sequence[Mapping[str, float]], baseline: float) -> str:
+    """Losses with the baseline of the mean target, and the agreement of every level, of a training's record."""
+    if not record:
+        return curves([], [("loss", [])])
+    steps = [row["step"] for row in record]
+    named = {name: [row[name] for row in record] for name in record[0]}
+    losses = [("training", named["train_loss"]), ("held out", named["val_loss"]), ("mean target", [baseline])]
+    levels = [(name.replace("_", " "), values) for name, values in named.items() if name.startswith("agreement")]
+    return curves(steps, [("loss", losses), ("agreement of islands with masks", levels)])
 
 
 def _panel(title: str, steps: Sequence[float], lines: Sequence[Line]) -> str:

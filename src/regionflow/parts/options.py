@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from regionflow.base.options import Options, Seed
+from regionflow.base.options import Name, Options, Refers, Seed
 
 
 class StudentOptions(Options):
@@ -64,7 +64,7 @@ class StudentOptions(Options):
 class TeacherOptions(Options):
     """What teaches the hierarchy: masks for every patch."""
 
-    segmenter: str = "sam_vit_h"
+    segmenter: Annotated[Name, Refers("segmenters")] = "sam_vit_h"
     """Name of the segmenter: of type sam, three masks per point; or of type merge_tree, three regions that hold it."""
     grid: PositiveInt = 14
     """Patches along each side; the student must have as many columns."""
@@ -74,6 +74,9 @@ class TeacherOptions(Options):
     levels: Literal["as_given", "by_area"] = "as_given"
     """Order of a point's masks: SAM's own (subpart, part, whole by convention), or by growing area. Those of a merge
     tree always grow."""
+    duplicate_iou: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Masks of a SAM that overlap more than this (mask IoU) count as one, the one with the best predicted IoU. 1: only
+    identical ones do. Neighbouring points give masks that differ by a few pixels, so 0.9 halves what is embedded."""
     merge_levels: Literal["persistence"] | Annotated[list[float], Field(min_length=3, max_length=3)] = "persistence"
     """Which of the regions of a merge tree that hold a point are its levels. persistence: the three that stand out
     longest before they are merged further, each at least twice as large as the one before; three growing numbers: the
@@ -158,3 +161,39 @@ class ProbeOptions(Options):
     """Share of the numbers that are left out, before and after they are joined to one vector."""
     seed: Seed = 0
     """Seed of the first weights, the order and the dropout."""
+
+
+TEACHERS = ("sam", "merge_tree")
+"""The types of segmenter that can teach."""
+LEVELS = 3
+"""Levels that every teacher gives."""
+
+
+class PartsOptions(Options):
+    """Part-whole hierarchies, made by `snakemake parts`. Not part of a plain run."""
+
+    teacher: TeacherOptions = TeacherOptions()
+    """What teaches the hierarchy: masks for every patch."""
+    embedder: EmbedderOptions = EmbedderOptions()
+    """The timm model that embeds the image inside each mask."""
+    student: StudentOptions = StudentOptions()
+    """The Agglomerator that learns the hierarchy."""
+    training: TrainingOptions = TrainingOptions()
+    """How the student is trained."""
+    probe: ProbeOptions = ProbeOptions()
+    """A linear classifier over the frozen top level, where the images lie in folders of their classes."""
+
+    @model_validator(mode="after")
+    def _student_fits_teacher(self) -> "PartsOptions":
+        columns, patches = self.student.grid, self.teacher.grid
+        if columns != patches:
+            raise ValueError(
+                f"the student has {columns} x {columns} columns, the teacher {patches} x {patches} patches: "
+                "student.size / 4 / student.patch_size must be teacher.grid"
+            )
+        if not self.student.levels == len(self.training.level_weights) == LEVELS:
+            raise ValueError(
+                f"a teacher gives {LEVELS} levels; student.levels is {self.student.levels}, and "
+                f"training.level_weights has {len(self.training.level_weights)} numbers"
+            )
+        return self

@@ -68,6 +68,13 @@ def picture(
     return sheet
 
 
+def notice(text: str) -> NDArray[np.uint8]:
+    """A strip with a line of text, in place of the picture of an image that could not be read."""
+    strip = Image.new("RGB", (8 * (TILE + GAP), HEAD), "white")
+    ImageDraw.Draw(strip).text((2, 2), text, fill="black")
+    return np.asarray(strip)
+
+
 def label_maps(size: int, index: NDArray[np.int64], decoded: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.int64]]:
     """One label map [S, S] per level from the masks that it uses, large ones first, -1 where none is."""
     maps = []

@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pycocotools import mask as coco
 
 from regionflow.base.errors import UserError
-from regionflow.features.pixels import resize
 from regionflow.formats import rle
-from regionflow.formats.parts import PartMasks, distinct
+from regionflow.formats.parts import EMPTY, PartMasks, distinct
 from regionflow.formats.rle import Rle
 from regionflow.masks.options import SamOptions
 from regionflow.parts.options import TeacherOptions
@@ -32,11 +32,6 @@ class Teacher(Protocol):
     def masks(self, square: NDArray[np.uint8]) -> PartMasks:
         """Part masks of a square RGB image [S, S, 3]."""
         ...
-
-
-def square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """The image [H, W, 3] resized to [size, size, 3], its aspect ratio not kept (as published); Pillow, bicubic."""
-    return resize(image, (size, size), "bicubic")
 
 
 def patch_points(size: int, grid: int) -> NDArray[np.float64]:
@@ -85,6 +80,8 @@ class SamTeacher:
         self, size: int, rles: list[Rle], iou: NDArray[np.float64], stability: NDArray[np.float64]
     ) -> PartMasks:
         masks, index = distinct(rles)
+        if self._options.duplicate_iou < 1:
+            masks, index = _without_duplicates(masks, index, iou.ravel(), self._options.duplicate_iou)
         index = index.reshape(iou.shape)
         if self._options.levels == "by_area":
             areas = np.array([rle.area(mask) for mask in masks] + [0])
@@ -92,3 +89,22 @@ class SamTeacher:
             index = np.take_along_axis(index, order, axis=1)
             iou, stability = (np.take_along_axis(scores, order, axis=1) for scores in (iou, stability))
         return PartMasks(size, masks, index, iou, stability, "sam")
+
+
+def _without_duplicates(
+    masks: list[Rle], index: NDArray[np.int64], scores: NDArray[np.float64], duplicate_iou: float
+) -> tuple[list[Rle], NDArray[np.int64]]:
+    """Keep masks with the best scores first; one that overlaps a kept mask more than `duplicate_iou` becomes that one.
+
+    index, scores: [n], of each given mask its row in `masks` or EMPTY, and its predicted IoU.
+    """
+    best = np.full(len(masks), -np.inf)
+    np.maximum.at(best, index[index != EMPTY], scores[index != EMPTY])
+    overlap = np.asarray(coco.iou(masks, masks, [0] * len(masks))).reshape(len(masks), len(masks))
+    replaced = np.full(len(masks), EMPTY)
+    for row in np.argsort(-best, kind="stable"):
+        if replaced[row] == EMPTY:
+            replaced[(replaced == EMPTY) & (overlap[row] > duplicate_iou)] = row
+            replaced[row] = row
+    kept, compact = np.unique(replaced, return_inverse=True)
+    return [masks[row] for row in kept], np.where(index == EMPTY, EMPTY, compact[np.maximum(index, 0)])

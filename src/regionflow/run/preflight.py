@@ -11,6 +11,7 @@ from regionflow.config.load import ConfigError, check_config
 from regionflow.config.references import targeted
 from regionflow.config.types import Config
 from regionflow.images.find import ImageListError, ImageSet, find_set
+from regionflow.parts.options import TEACHERS
 from regionflow.run.slots import visible_cards
 from regionflow.run.stages import model_path
 from regionflow.weights.files import missing_weights
@@ -52,6 +53,17 @@ def model_problems(config: Config) -> Iterator[str]:
     for path in sorted(path for path in paths if path is not None):
         if not path.is_file():
             yield f"clusters.model: {path} is not there; put the file there or remove the key"
+    teacher = config.parts.teacher.segmenter
+    segmenter = config.segmenters.get(teacher)  # one that is not declared is told elsewhere
+    if segmenter is not None and segmenter.type not in TEACHERS:
+        yield f"parts.teacher.segmenter: {teacher} is of type {segmenter.type}; only {' and '.join(TEACHERS)} can teach"
+
+
+def part_problems(config: Config) -> list[str]:
+    """The same for the segmenter that teaches part-whole hierarchies, which a plain run has no use for."""
+    name = config.parts.teacher.segmenter
+    options = config.segmenters[name]
+    return [f"segmenters.{name}.{problem}" for problem in (*missing_weights(options), *options.problems())]
 
 
 def path_problems(config: Config) -> Iterator[str]:
@@ -61,6 +73,13 @@ def path_problems(config: Config) -> Iterator[str]:
             for key, path in (("weights", options.weights()), ("path", getattr(options, "path", None))):
                 if path is not None and (reason := unsafe_path(path)):
                     yield f"{group}.{name}: the {key} {path}: {reason}"
+    named = {
+        "parts.embedder.checkpoint": config.parts.embedder.checkpoint,
+        "parts.training.start": config.parts.training.start,
+    }
+    for key, path in named.items():
+        if path is not None and (reason := unsafe_path(path)):
+            yield f"{key}: {path}: {reason}"
     model = config.clusters.model
     if model is not None and (reason := unsafe_path(model.format(extractor="", regions=""))):
         yield f"clusters.model: {model}: {reason}"

@@ -27,6 +27,7 @@ class Stage:
     group: the group of the configuration whose variant it makes, "" for none.
     outputs: suffix of each output of a stage that needs nothing but an image: the command line offers those.
     default: the variant that the command line takes if none is named.
+    card: whether a stage without variants wants a card.
     """
 
     version: int
@@ -34,9 +35,12 @@ class Stage:
     group: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
     default: str = ""
+    card: Callable[[Config], bool] | None = None
 
     def uses_card(self, config: Config, names: Names) -> bool:
-        """Whether the job wants a card: the kind of its variant says so."""
+        """Whether the job wants a card: the kind of its variant says so, or the stage itself."""
+        if self.card is not None:
+            return self.card(config)
         if not self.group:
             return False
         variant = getattr(config, self.group)[names[GROUPS[self.group]]]
@@ -123,6 +127,42 @@ def _classes_of_truth(config: Config, names: Names) -> Mapping[str, Any]:
     return {key: value for key, value in _truth(config, names).items() if key != "evaluate"}
 
 
+def _part_teacher(config: Config) -> Kind:
+    return config.segmenters[config.parts.teacher.segmenter]
+
+
+def _part_masks(config: Config, names: Names) -> Mapping[str, Any]:
+    teacher = config.parts.teacher.model_copy(update={"segmenter": "named"})  # its options count, not its name
+    return {**_model(config, "segmenter", _part_teacher(config)), "teacher": teacher, "size": config.parts.student.size}
+
+
+def _part_targets(config: Config, names: Names) -> Mapping[str, Any]:
+    checkpoint = config.parts.embedder.checkpoint
+    return {
+        "embedder": config.parts.embedder,
+        "weights_sha256": _sha256_of(checkpoint),
+        "reading": config.images.reading,
+    }
+
+
+def _part_model(config: Config, names: Names) -> Mapping[str, Any]:
+    training = config.parts.training
+    return {"student": config.parts.student, "training": training, "start_sha256": _sha256_of(training.start)}
+
+
+def _part_probe(config: Config, names: Names) -> Mapping[str, Any]:
+    return {"probe": config.parts.probe, **_part_split(config, names)}
+
+
+def _part_split(config: Config, names: Names) -> Mapping[str, Any]:
+    """Which images are held out: the same for student and probe."""
+    return {"val_fraction": config.parts.training.val_fraction, "seed": config.parts.training.seed}
+
+
+def _sha256_of(path: str | None) -> str | None:
+    return file_sha256(Path(path)) if path is not None and Path(path).is_file() else None
+
+
 STAGES: dict[str, Stage] = {
     "weights": Stage(1),
     "images": Stage(2, _image_list),
@@ -152,6 +192,14 @@ STAGES: dict[str, Stage] = {
     **{name: Stage(1) for name in ("named_coco", "named_panoptic", "panoptic_map", "named_table", "named_map")},
     "named_classes": Stage(1),
     "problems": Stage(2, _image_list),
+    "parts_masks": Stage(1, _part_masks, card=lambda config: _part_teacher(config).uses_card),
+    "parts_targets": Stage(1, _part_targets, card=lambda config: True),
+    "parts_set": Stage(1, lambda config, names: {"reading": config.images.reading}),
+    "parts_model": Stage(1, _part_model, card=lambda config: True),
+    "parts_probe": Stage(1, _part_probe, card=lambda config: True),
+    "parts_test": Stage(1, _part_split, card=lambda config: True),
+    "parts_islands": Stage(1, lambda config, names: {"reading": config.images.reading}),
+    "parts_agreement": Stage(1),
 }
 
 

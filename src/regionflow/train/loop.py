@@ -4,7 +4,6 @@ What a step does must follow from the step's number (and a seed) alone. Then a t
 again ends with the same numbers as one that was not: everything that changes is in the checkpoint, the record too.
 """
 
-import csv
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from regionflow.base.files import whole, write_table
 
 Row = dict[str, float]
 
@@ -76,12 +77,10 @@ class Loop:
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
-        draft = self.checkpoint.with_name(f"{self.checkpoint.name}.draft")
-        draft.parent.mkdir(parents=True, exist_ok=True)
         states = {name: each.state_dict() for name, each in self.objects.items()}
         own = {"settings": self.settings, "step": self.step, "seconds": self.seconds, "rows": self.rows}
-        torch.save({**own, "states": states}, draft)
-        draft.replace(self.checkpoint)
+        with whole(self.checkpoint) as part:
+            torch.save({**own, "states": states}, part)
 
     def load(self) -> bool:
         """Take the checkpoint up; false where there is none, or it is of another training or damaged."""
@@ -104,10 +103,7 @@ class Loop:
 def write_record(path: Path, rows: list[Row]) -> None:
     """Write a record as CSV, with a column for everything that any row has."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, columns, ([row.get(name, "") for name in columns] for row in rows))
 
 
 def batch_rows(rows: int, size: int, step: int, seed: int) -> Tensor:

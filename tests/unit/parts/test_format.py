@@ -28,8 +28,8 @@ def some_parts() -> PartMasks:
 
 def test_part_masks_are_read_as_written_and_are_a_mask_file_too(tmp_path: Path) -> None:
     parts, path = some_parts(), tmp_path / "a.json"
-    parts_format.write_masks(path, "a", "a.jpg", parts, MADE_BY)
-    again = parts_format.read_masks(path)
+    parts_format.write_part_masks(path, "a", "a.jpg", parts, MADE_BY)
+    again = parts_format.read_part_masks(path)
     assert again.masks == parts.masks
     assert (again.size, again.grid, again.source, again.error) == (8, 2, "sam", None)
     np.testing.assert_array_equal(again.index, parts.index)
@@ -41,32 +41,34 @@ def test_part_masks_are_read_as_written_and_are_a_mask_file_too(tmp_path: Path) 
 
 def test_the_file_of_an_unreadable_image_says_why(tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
-    parts_format.write_masks(path, "bad", "bad.jpg", PartMasks.none("truncated"), MADE_BY)
-    again = parts_format.read_masks(path)
+    parts_format.write_part_masks(path, "bad", "bad.jpg", PartMasks.none("truncated"), MADE_BY)
+    again = parts_format.read_part_masks(path)
     assert (again.error, again.masks, again.grid) == ("truncated", [], 0)
 
 
 @pytest.mark.parametrize("change", [{"index": [[7]]}, {"grid": 3}, {"predicted_iou": None}])
 def test_damaged_part_masks_name_the_file(tmp_path: Path, change: dict) -> None:
     path = tmp_path / "a.json"
-    parts_format.write_masks(path, "a", "a.jpg", some_parts(), MADE_BY)
+    parts_format.write_part_masks(path, "a", "a.jpg", some_parts(), MADE_BY)
     change_json(path, lambda content: content["parts"].update(change))
     with pytest.raises(UserError, match=str(path)):
-        parts_format.read_masks(path)
+        parts_format.read_part_masks(path)
 
 
 def test_a_plain_mask_file_is_not_a_file_of_part_masks(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     regions.write_regions(path, regions.ImageInfo("a", "a.jpg", 8, 8), [], MADE_BY)
     with pytest.raises(UserError, match="part masks"):
-        parts_format.read_masks(path)
+        parts_format.read_part_masks(path)
 
 
 def test_targets_are_read_as_written(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     made = PartTargets(rng.random((2, 5)).astype(np.float16), some_parts().index, rng.random((2, 4)) > 0.5)
-    parts_format.write_targets(tmp_path / "a.h5", made, {"stage": "parts_targets"})
-    again = parts_format.read_targets(tmp_path / "a.h5")
+    parts_format.write_part_targets(tmp_path / "a.h5", "a", made, {"stage": "parts_targets"})
+    again = parts_format.read_part_targets(tmp_path / "a.h5")
+    with pytest.raises(UserError, match="it is of image 'a', not of 'b'"):
+        parts_format.read_part_targets(tmp_path / "a.h5", "b")
     np.testing.assert_array_equal(again.dense, made.dense)
     np.testing.assert_array_equal(again.members, made.members)
     assert again.embeddings.dtype == np.float16
@@ -75,15 +77,17 @@ def test_targets_are_read_as_written(tmp_path: Path) -> None:
 def test_targets_that_point_nowhere_or_are_cut_short_are_refused(tmp_path: Path) -> None:
     path, member = tmp_path / "a.h5", np.ones((1, 1), bool)
     with pytest.raises(ValueError, match="names embeddings that are not there"):
-        parts_format.write_targets(path, PartTargets(np.zeros((1, 5), np.float16), np.array([[1]]), member), {})
-    parts_format.write_targets(path, PartTargets(np.zeros((1, 5), np.float16), np.array([[0]]), member), {})
+        parts_format.write_part_targets(
+            path, "a", PartTargets(np.zeros((1, 5), np.float16), np.array([[1]]), member), {}
+        )
+    parts_format.write_part_targets(path, "a", PartTargets(np.zeros((1, 5), np.float16), np.array([[0]]), member), {})
     with h5py.File(path, "a") as file:
         file["index"][...] = 3
     with pytest.raises(UserError, match=str(path)):
-        parts_format.read_targets(path)
+        parts_format.read_part_targets(path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=str(path)):
-        parts_format.read_targets(path)
+        parts_format.read_part_targets(path)
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=6, max_size=6), max_size=8))

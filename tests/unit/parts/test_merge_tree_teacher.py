@@ -10,8 +10,8 @@ from regionflow.formats.parts import PartMasks
 from regionflow.masks.options import MergeTreeOptions
 from regionflow.parts.merge_tree import MergeTreeTeacher
 from regionflow.parts.options import TeacherOptions
+from regionflow.parts.pixels import square
 from regionflow.parts.targets import members
-from regionflow.parts.teacher import square
 
 TREE = MergeTreeOptions()
 

@@ -12,10 +12,11 @@ from regionflow.formats import part_set
 from regionflow.formats.part_set import PartSet
 from regionflow.formats.parts import PartTargets
 from regionflow.parts.agglomerator import Agglomerator
+from regionflow.parts.classes import class_of, has_classes
 from regionflow.parts.options import ProbeOptions, StudentOptions
 from regionflow.parts.targets import members
 from regionflow.train.parts.data import Rows
-from regionflow.train.parts.probe import class_of, evaluate_probe, read_probe, top_levels, train_probe, write_probe
+from regionflow.train.parts.probe import evaluate_probe, read_probe, top_levels, train_probe, write_probe
 
 STUDENT = StudentOptions(size=24, levels=3, dim=16, patch_size=2)
 OPTIONS = ProbeOptions(epochs=30, batch_size=8, rate=1e-2)
@@ -32,7 +33,8 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> PartSet:
         parts = nested.true_parts(labels, 3)
         content.append((image, PartTargets(embed(image, parts), parts.index, members(parts))))
         names.append((f"{'train' if seed < 16 else 'val'}/{('dark', 'bright')[seed % 2]}/{seed}", "train"))
-    part_set.write(path, names, content, sum(len(targets.embeddings) for _, targets in content), {})
+    rows = sum(len(targets.embeddings) for _, targets in content)
+    part_set.write_part_set(path, names, content, rows, {})
     return PartSet(path)
 
 
@@ -91,3 +93,9 @@ def test_an_image_of_an_unknown_class_or_of_none_is_refused(scenes: PartSet, tmp
     with pytest.raises(UserError, match="photo lies in no folder"):
         class_of("photo")
     assert class_of("train/n01440764/n01440764_10026") == "n01440764"
+
+
+def test_images_have_classes_if_all_lie_in_folders_of_several_names() -> None:
+    assert has_classes(["train/a/1", "train/b/2", "val/a/3"])
+    assert not has_classes(["a/1", "a/2"])
+    assert not has_classes(["1", "a/2"])

@@ -10,9 +10,7 @@ from torch import Tensor
 from regionflow.base.errors import UserError
 from regionflow.formats.images import TRAIN
 from regionflow.formats.part_set import PartSet
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's, as published."""
+from regionflow.parts.pixels import normalised
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,6 @@ def split_rows(splits: list[str], val_fraction: float, seed: int) -> Rows:
     held = min(len(chosen) - 1, max(1, round(val_fraction * len(chosen))))
     rest = np.setdiff1d(np.arange(len(splits)), chosen)
     return Rows(np.sort(order[held:]), np.sort(order[:held]), rest)
-
-
-def normalised(pixels: NDArray[np.uint8], device: str) -> Tensor:
-    """Pixels uint8 [B, S, S, 3] as the network's input [B, 3, S, S]."""
-    images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
-    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
-    return images.sub_(mean).div_(std)
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from timm.optim import Lion
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from regionflow.base.errors import UserError
-from regionflow.formats import part_model
-from regionflow.formats.part_model import StoredModel
+from regionflow.base.errors import BadFile, UserError
+from regionflow.formats.part_model import StoredModel, read_part_model, write_part_model
 from regionflow.formats.part_set import PartSet
 from regionflow.parts.agglomerator import Agglomerator, Probe
+from regionflow.parts.classes import class_of
 from regionflow.parts.options import ProbeOptions
+from regionflow.parts.pixels import normalised
 from regionflow.train.loop import Loop, Row, Stateful, batch_rows
-from regionflow.train.parts.data import Rows, normalised
+from regionflow.train.parts.data import Rows
 
 BATCH = 64
 RECORD_ROWS = 50
@@ -48,17 +49,6 @@ class Tested:
         """Share of the images whose class is right; NaN without images."""
         total = int(self.confusion.sum())
         return float(np.trace(self.confusion) / total) if total else float("nan")
-
-
-def class_of(image_id: str) -> str:
-    """The folder that an image lies in: "n01440764" for train/n01440764/n01440764_10026.
-
-    Raises UserError for an image in no folder.
-    """
-    folders = image_id.split("/")[:-1]
-    if not folders:
-        raise UserError(f"parts.probe: the image {image_id} lies in no folder, which would be its class")
-    return folders[-1]
 
 
 def top_levels(student: Agglomerator, data: PartSet, rows: NDArray[np.int64], path: Path) -> NDArray[np.float32]:
@@ -161,18 +151,18 @@ def write_probe(path: Path, classifier: Classifier, provenance: Mapping[str, obj
     """Write a probe."""
     probe = classifier.probe
     options = {"columns": probe.columns, "dim": probe.dim, "classes": list(classifier.classes)}
-    part_model.write(path, StoredModel(dict(classifier.probe.state_dict()), options, dict(provenance)))
+    write_part_model(path, StoredModel(dict(classifier.probe.state_dict()), options, dict(provenance)))
 
 
 def read_probe(path: Path, device: str = "cpu") -> Classifier:
-    """Read a probe. Raises UserError, naming the file, if it is none."""
-    stored = part_model.read(path)
+    """Read a probe. Raises BadFile, naming the file, if it is none."""
+    stored = read_part_model(path)
     try:
         classes = tuple(stored.options["classes"])
         probe = Probe(stored.options["columns"], stored.options["dim"], len(classes))
         probe.load_state_dict(stored.weights)
     except (KeyError, TypeError, RuntimeError) as error:
-        raise UserError(f"{path}: not a whole probe ({str(error).splitlines()[0]}); delete it and run again") from None
+        raise BadFile.damaged(path, "a probe of parts", str(error).splitlines()[0]) from None
     return Classifier(probe.to(device).eval(), classes)
 
 
