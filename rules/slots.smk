@@ -7,6 +7,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
+from regionflow.run import leftovers
 from regionflow.run import slots as run_slots
 
 CORES = workflow.resource_settings.cores or 1  # `workflow.cores` refuses commands that run nothing and so name none
@@ -33,6 +34,7 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
     """Plan the slots of this run and tell its jobs through the environment; a nested run keeps those of the outer one."""
     if workflow.subprocess_exec and "REGIONFLOW_RUN" in os.environ:
         return
+    leftovers.clear(run_slots.socket_base())
     obstacle = run_slots.why_not_warm() if warm else None
     limit = gpu_limit(workflow)
     planned = run_slots.plan(CORES, limit, warm and obstacle is None)
@@ -41,6 +43,7 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
     if limit == 0:  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start
         limit_gpu(workflow, planned.cpu)
     os.environ.update(planned.environment(), REGIONFLOW_SCRIPTS=str(scripts))
+    leftovers.remove_at_exit(Path(os.environ["REGIONFLOW_RUN_DIR"]))
     on_cluster = workflow.resource_settings.nodes is not None and not workflow.remote_exec
     if not on_cluster:
         logger.info(f"regionflow: {planned.describe()}")

@@ -8,6 +8,7 @@ is done here. It leases a slot, passes the job with its own stdout and stderr to
 import _socket  # the C core of `socket`
 import fcntl
 import os
+import stat
 import sys
 import time
 
@@ -18,9 +19,7 @@ def main(pool: str) -> None:
     """Run the job on stdin in a slot of the pool; exit with 1 and a message on stderr if it failed."""
     job = sys.stdin.buffer.read()
     run_dir = ENV["REGIONFLOW_RUN_DIR"]
-    os.makedirs(run_dir, mode=0o700, exist_ok=True)
-    if os.stat(run_dir).st_uid != os.getuid():
-        sys.exit(f"{run_dir} belongs to another user: set TMPDIR to a directory of your own.")
+    make_private(run_dir)
     if pool == "gpu" and ENV["REGIONFLOW_GPU_SLOTS"] == "0":
         pool = "cpu"
     slot = Slot(pool, *lease(pool, int(ENV[f"REGIONFLOW_{pool.upper()}_SLOTS"])))
@@ -30,6 +29,16 @@ def main(pool: str) -> None:
     finish(verdict, outputs, slot)
 
 
+def make_private(directory: str) -> None:
+    """Make the directory of the run, or see that what is there is a directory that only we can use, and no link."""
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        status = os.lstat(directory)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+            sys.exit(f"{directory} is not a directory of ours alone: set TMPDIR to a directory of your own.")
+
+
 def lease(pool: str, count: int) -> tuple[int, int]:
     """Number of a slot of the pool that no other job holds, one with a resident if there is one, and its lock file.
 
@@ -37,7 +46,8 @@ def lease(pool: str, count: int) -> tuple[int, int]:
     """
     path = f"{ENV['REGIONFLOW_RUN_DIR']}/{pool}-"
     locks = [os.open(f"{path}{slot}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for slot in range(count)]
-    while True:
+    parent = os.getppid()
+    while os.getppid() == parent:  # else the run is over
         for slot in sorted(range(count), key=lambda slot: not os.path.exists(f"{path}{slot}.sock")):
             try:
                 fcntl.flock(locks[slot], fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,6 +55,7 @@ def lease(pool: str, count: int) -> tuple[int, int]:
                 continue
             return slot, locks[slot]
         time.sleep(0.01)
+    sys.exit("The run ended before the job could start.")
 
 
 def finish(verdict: bytes, outputs: list[tuple[bytes, bytes]], slot: "Slot") -> None:
@@ -55,8 +66,9 @@ def finish(verdict: bytes, outputs: list[tuple[bytes, bytes]], slot: "Slot") -> 
             os.replace(temporary, final)
         return
     for temporary, _ in outputs:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+        for path in (temporary, temporary + b".part"):  # and what a file is called while it is being written
+            if os.path.exists(path):
+                os.unlink(path)
     if verdict == b"done":
         sys.exit(f"The stage returned without writing {', '.join(missing)}.")
     if verdict == b"failed":

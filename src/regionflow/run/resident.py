@@ -1,21 +1,19 @@
 """The process that runs stages: `--resident SOCKET` for job after job of one slot, `--cold FD` for a single one.
 
 It takes jobs from the client (workflow/scripts/client.py) over a UNIX socket, with the client's stdout and stderr,
-which are its own while the job runs. It writes to temporary names only; the client renames. It ends when the run ends,
-when it has been idle for a while, when its client dies during a job, and after a job that failed, since nobody knows
-what state a failed stage leaves behind (a CUDA error lasts as long as its process).
+which are its own while the job runs. It writes to temporary names only; the client renames. It ends when it has been
+idle for a while and after a job that failed, since nobody knows what state a failed stage leaves behind (a CUDA error
+lasts as long as its process); its watcher ends it when the run ends and when its client dies during a job.
 """
 
 import contextlib
 import faulthandler
 import os
 import resource
-import select
-import shutil
 import socket
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -25,10 +23,10 @@ from pathlib import Path
 from regionflow.base.errors import UserError
 from regionflow.run import stage
 from regionflow.run.job import ModelCache
-from regionflow.run.slots import start_time
+from regionflow.run.leftovers import RECORD, record
+from regionflow.run.watcher import start_time
 
 _IDLE_SECONDS = 300.0
-_WATCH_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -66,62 +64,32 @@ def send(connection: socket.socket, *fields: str) -> None:
     connection.sendall(len(message).to_bytes(4, "big") + message)
 
 
-class Watch(threading.Thread):
-    """Ends this process when there is nobody left to work for."""
+class Watcher:
+    """The process that ends this one when there is nobody left to work for (regionflow.run.watcher)."""
 
-    def __init__(self, run: str, address: Path | None) -> None:
-        """Watch the run "PID-STARTTIME" ("" for none) and, for a resident at that address, idle time."""
-        super().__init__(daemon=True)
-        self._address = address
-        self._idle_seconds = float(os.environ.get("REGIONFLOW_IDLE_SECONDS", _IDLE_SECONDS))
-        self._idle_since = time.monotonic()
-        self._lock = threading.Lock()
-        self._client: socket.socket | None = None
-        self._temporary: list[Path] = []
-        self._run = select.poll()
-        if run and hasattr(os, "pidfd_open"):
-            pid, _, started = run.partition("-")
-            try:
-                self._run.register(os.pidfd_open(int(pid)), select.POLLIN)
-            except ProcessLookupError:
-                self.end(run_over=True)
-            if start_time(int(pid)) != started:
-                self.end(run_over=True)
+    def __init__(self) -> None:
+        run, directory = os.environ["REGIONFLOW_RUN"], os.environ["REGIONFLOW_RUN_DIR"]
+        self._record = Path(directory, os.environ["REGIONFLOW_SLOT"] + RECORD)
+        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("watcher.py")), str(os.getpid()), run]
+        # Neither the job's files nor the lock of the slot: what it held open would look as if we were still there.
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen([*command, directory], stdin=subprocess.PIPE, stdout=quiet, stderr=quiet)
+        assert process.stdin is not None
+        self._pipe = process.stdin
 
-    @contextlib.contextmanager
-    def job(self, client: socket.socket, temporary: list[Path]) -> Iterator[None]:
-        """While this lasts, the end of the client ends us, and the temporary outputs go first."""
-        with self._lock:
-            self._client, self._temporary = client, temporary
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._client, self._temporary, self._idle_since = None, [], time.monotonic()
+    def starts(self, client: str, temporary: list[Path]) -> None:
+        """From now on the end of the client ends us, and the temporary outputs go."""
+        record(self._record, temporary)
+        self._tell("starts", f"{client}-{start_time(int(client))}", *map(str, temporary))
 
-    def run(self) -> None:
-        """Look a few times a second; a poll on the client's connection needs no message to see that it has gone."""
-        while True:
-            if self._run.poll(_WATCH_SECONDS * 1000):
-                self.end(run_over=True)
-            with self._lock:
-                if self._client is not None:
-                    poll = select.poll()
-                    poll.register(self._client, 0)  # errors and hang-up are always reported
-                    if poll.poll(0):
-                        self.end()
-                elif self._address and time.monotonic() - self._idle_since > self._idle_seconds:
-                    self.end()
+    def over(self) -> None:
+        """The outputs are the client's to rename; they go if it ends without."""
+        self._tell("over")
 
-    def end(self, run_over: bool = False) -> None:
-        """End at once, whatever the other threads do, and leave no temporary file behind."""
-        for path in self._temporary:
-            path.unlink(missing_ok=True)
-        if self._address:
-            self._address.unlink(missing_ok=True)
-            if run_over:
-                shutil.rmtree(self._address.parent, ignore_errors=True)
-        os._exit(0)
+    def _tell(self, *fields: str) -> None:
+        message = b"\0".join(map(os.fsencode, fields))
+        self._pipe.write(len(message).to_bytes(4, "big") + message)
+        self._pipe.flush()
 
 
 @contextlib.contextmanager
@@ -141,7 +109,7 @@ def _output_to(stdout: int, stderr: int) -> Iterator[None]:
             os.close(old)
 
 
-def _run(request: Request, connection: socket.socket, models: ModelCache, watch: Watch) -> bool:
+def _run(request: Request, connection: socket.socket, models: ModelCache, watcher: Watcher) -> bool:
     """Run one job and tell the client how it went. Returns whether it succeeded."""
     started, loads = time.monotonic(), models.loads
     with _output_to(request.stdout, request.stderr):
@@ -149,9 +117,9 @@ def _run(request: Request, connection: socket.socket, models: ModelCache, watch:
             os.chdir(request.cwd)
             os.environ["TMPDIR"], tempfile.tempdir = request.tmpdir, None
             job, outputs = stage.read(request.job, request.token, os.environ["REGIONFLOW_DEVICE"], models)
-            with watch.job(connection, [temporary for temporary, _ in outputs]):
-                send(connection, "started", *(str(path) for pair in outputs for path in pair))
-                stage.run(job, request.scripts)
+            watcher.starts(request.token, [temporary for temporary, _ in outputs])
+            send(connection, "started", *(str(path) for pair in outputs for path in pair))
+            stage.run(job, request.scripts)
             where = f"{os.environ['REGIONFLOW_SLOT']} (process {os.getpid()}, {_peak_gib():.2f} GiB at most)"
             print(f"{job.stage}: {time.monotonic() - started:.3f} s in {where}; models loaded: {models.loads - loads}")
             verdict = "done"
@@ -161,6 +129,7 @@ def _run(request: Request, connection: socket.socket, models: ModelCache, watch:
         except BaseException:
             traceback.print_exc()
             verdict = "failed"
+    watcher.over()
     send(connection, verdict)
     return verdict == "done"
 
@@ -174,29 +143,37 @@ def main(mode: str, where: str) -> None:
     """Serve the jobs that come to the socket of that path, or the one that comes from that file descriptor."""
     faulthandler.enable()  # writes to stderr, so a crash in native code is in the log of the job
     models = ModelCache()
+    watcher = Watcher()
     if mode == "--cold":
         with socket.socket(fileno=int(where)) as connection:
-            watch = Watch(os.environ["REGIONFLOW_RUN"], None)
-            watch.start()
             if request := receive(connection):
-                _run(request, connection, models, watch)
+                _run(request, connection, models, watcher)
         return
     address = Path(where)
-    watch = Watch(os.environ["REGIONFLOW_RUN"], address)
-    watch.start()
     with socket.socket(socket.AF_UNIX) as listener:
         bound = address.with_suffix(".new")
         listener.bind(str(bound))
         listener.listen()
         bound.replace(address)  # only now can a client find it
-        while True:
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                request = receive(connection)
-                if request is None:
-                    continue
-                if request.python != os.environ["REGIONFLOW_PYTHON"] or not _run(request, connection, models, watch):
-                    watch.end()
+        listener.settimeout(float(os.environ.get("REGIONFLOW_IDLE_SECONDS", _IDLE_SECONDS)))
+        with contextlib.suppress(TimeoutError):
+            while _serve(listener, models, watcher):
+                pass
+        address.unlink(missing_ok=True)
+    os._exit(0)  # at once, whatever threads a stage has left
+
+
+def _serve(listener: socket.socket, models: ModelCache, watcher: Watcher) -> bool:
+    """Do the next job that comes. Returns whether this process can do another.
+
+    Raises TimeoutError if none comes for long.
+    """
+    connection, _ = listener.accept()
+    with connection, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        request = receive(connection)
+        if request is not None:
+            return request.python == os.environ["REGIONFLOW_PYTHON"] and _run(request, connection, models, watcher)
+    return True
 
 
 if __name__ == "__main__":

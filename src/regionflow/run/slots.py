@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_SOCKET_DIR_LIMIT = 60  # bytes; a UNIX socket's path may have 107, and what the client appends needs about 40
+from regionflow.run.leftovers import new_directory
+from regionflow.run.watcher import start_time
+
+_SOCKET_DIR_LIMIT = 36  # bytes; a UNIX socket's path may have 107, and what is appended needs up to 70
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,10 @@ class Slots:
     def environment(self) -> dict[str, str]:
         """What the client (workflow/scripts/client.py) and the residents read, for a run whose process is this one."""
         pid = os.getpid()
-        base = tempfile.gettempdir()
-        base = base if len(os.fsencode(base)) <= _SOCKET_DIR_LIMIT else "/tmp"
-        identity = f"{pid}-{start_time(pid)}"
         environment = {
             "REGIONFLOW_WARM": str(int(self.warm)),
-            "REGIONFLOW_RUN": identity,
-            "REGIONFLOW_RUN_DIR": f"{base}/regionflow-{os.getuid()}-{identity}",
+            "REGIONFLOW_RUN": f"{pid}-{start_time(pid)}",
+            "REGIONFLOW_RUN_DIR": str(new_directory(socket_base())),
             "REGIONFLOW_CPU_SLOTS": str(self.cpu),
             "REGIONFLOW_GPU_SLOTS": str(self.gpu),
             "REGIONFLOW_CARDS": ",".join(self.cards),
@@ -88,12 +88,10 @@ def _cards_of(listing: str) -> tuple[str, ...]:
     return tuple(cards)
 
 
-def start_time(pid: int) -> str:
-    """When the process started, in clock ticks since boot: with the pid it names a process for ever. "0" if unknown."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return "0"
+def socket_base() -> Path:
+    """The folder for the directories of runs. Not XDG_RUNTIME_DIR, which goes when the user logs out."""
+    base = tempfile.gettempdir()
+    return Path(base if len(os.fsencode(base)) <= _SOCKET_DIR_LIMIT else "/tmp")
 
 
 def why_not_warm() -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from regionflow.base.files import PART
 from regionflow.run.job import Job
 from regionflow.run.models import ModelCache
 
@@ -19,6 +20,10 @@ _THREAD_VARIABLES = (  # read by a library when it is first loaded
     "NUMEXPR_NUM_THREADS",
     "OPENCV_FOR_THREADS_NUM",
 )
+
+
+TEMPORARY = re.compile(r"/\.[^/]*\.\d+\.tmp(\.[^./]*)?$")
+"""What `temporary_name` gives."""
 
 
 def temporary_name(path: Path, token: str) -> Path:
@@ -45,6 +50,7 @@ def run_whole(text: str, device: str, models: ModelCache, scripts: Path) -> None
     finally:
         for temporary, _ in outputs:
             temporary.unlink(missing_ok=True)
+            temporary.with_name(temporary.name + PART).unlink(missing_ok=True)
 
 
 def run(job: Job, scripts: Path) -> None:
