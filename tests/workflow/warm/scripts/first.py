@@ -1,5 +1,6 @@
 """A fake stage on the GPU pool: notes each "model" load and that it has its slot for itself."""
 
+import ctypes
 import fcntl
 import os
 import signal
@@ -29,6 +30,8 @@ def run(job: Job) -> None:
         job.outputs["text"].write_text(f"{image}\n")
         if job.options["hold"]:  # work on half-written outputs until told otherwise
             Path(f"holding-{image}").touch()
+            while job.options["native"] and Path(job.options["hold"]).exists():
+                ctypes.PyDLL(None).sleep(600)  # holds Python's lock, as a loop in native code does
             deadline = time.monotonic() + 60
             while Path(job.options["hold"]).exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
