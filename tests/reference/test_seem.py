@@ -134,3 +134,23 @@ def test_region_scores_sum_to_one_and_do_not_depend_on_the_batch(labeler, golden
     alone = labeler.scores(image, masks[1:2])
     np.testing.assert_allclose(alone.regions[0], together.regions[1], atol=1e-5)
     assert labeler.scores(image, []).regions.shape == (0, 7)
+
+
+def test_text_rows_are_means_over_81_prompts_of_plain_names_and_kept_between_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").mkdir()
+    size = SeemSize(8, (1, 1, 2, 1), 4, 3, 32, 1, 1, 8, 48, 11, 49408, 32, 1, 77)
+    network = Seem(size)
+    network.load_state_dict(seem_checkpoint.renamed(seem_checkpoint.random_state(size, 0)))
+    network.eval().requires_grad_(False)
+    rows = seem.text_rows(network, ["sky-other-merged", "cat"])
+    assert rows.shape == (3, 32)
+    tokenizer = seem.prompts.open_clip().get_tokenizer("ViT-B-32")
+    sentences = ["sky.", *(template("sky") for template in seem.prompts.imagenet_templates())]
+    assert len(sentences) == 81
+    with torch.inference_mode():
+        close(rows[0], network.text.class_row(tokenizer(sentences)))
+    (kept,) = (tmp_path / ".snakemake/regionflow").glob("*.npy")
+    np.save(kept, np.zeros((3, 32), np.float32))
+    assert not seem.text_rows(network, ["sky-other-merged", "cat"]).any()
+    assert seem.text_rows(network, ["sky", "dog"]).any()

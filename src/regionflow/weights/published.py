@@ -58,8 +58,15 @@ CHECKPOINTS = {
 }
 
 
-PUBLISHED = {checkpoint.file_name: checkpoint for checkpoint in CHECKPOINTS.values()}
-"""The same by file name."""
+_SEEM = "https://huggingface.co/xdecoder/SEEM/resolve/main/"
+LABELERS = {
+    name: Checkpoint(name, f"seem_focall_{name.removeprefix('seem_')}.pt", f"{_SEEM}seem_focall_{name[-2:]}.pt", None)
+    for name in ("seem_v0", "seem_v1")
+}
+"""Those of labelers, as SEEM's README names them; what the two versions are: docs/semantics.md."""
+
+PUBLISHED = {checkpoint.file_name: checkpoint for checkpoint in (*CHECKPOINTS.values(), *LABELERS.values())}
+"""All by file name."""
 
 EMBEDDED = Path(__file__).parents[1] / "sam" / "sam_tiny.safetensors"
 """The weights of sam_tiny, which come with regionflow."""
