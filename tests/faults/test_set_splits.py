@@ -6,7 +6,7 @@ import pytest
 
 from regionflow.base.errors import UserError
 from regionflow.images.find import ImageEntry
-from regionflow.labels.splits import fit_images, told_fit
+from regionflow.labels.splits import fit_parts, told_fit
 
 
 def rows(**splits):
@@ -16,15 +16,15 @@ def rows(**splits):
 @pytest.mark.parametrize("train", ["train", "Train", "TRAIN", "training", "Training"])
 def test_train_is_train(train):
     table = rows(**{train: "ab", "Test": "c"})
-    assert fit_images(table) == {"a", "b"}
+    assert fit_parts(table) == [{"a", "b"}]
     assert "fitted to 2 of 3 images" in told_fit(table)
     assert f"{train} 2" in told_fit(table)
 
 
 def test_blanks_and_case_of_the_option_do_not_matter():
-    assert fit_images(rows(Val="ab", train="c"), [" vAL "]) == {"a", "b"}
+    assert fit_parts(rows(Val="ab", train="c"), [" vAL "]) == [{"a", "b"}]
     with pytest.raises(UserError, match=r"clusters\.fit_splits: no image has the split vall"):
-        fit_images(rows(Val="ab"), ["vall"])
+        fit_parts(rows(Val="ab"), ["vall"])
 
 
 def test_a_set_without_train_is_told_so():

@@ -7,8 +7,9 @@ the order does not depend on how many jobs made them.
 
 import contextlib
 import io
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,13 +54,15 @@ class Rows:
         return np.empty((0, self.features.shape[1]), np.float32)
 
 
-def fit(features: SetColumn | Features, options: ClustersOptions, chosen: NDArray[np.bool_] | None = None) -> Clusters:
-    """Fit `options.first_k` clusters to features [N, C], or to the `chosen` [N] of them.
+def fit(
+    features: SetColumn | Features, options: ClustersOptions, parts: Sequence[NDArray[np.bool_]] | None = None
+) -> Clusters:
+    """Fit `options.first_k` clusters to features [N, C], or to those in some `parts` [N] of them, such as a split each.
 
     Rows with NaN or infinite values are left out and counted. Raises TooFewRegions with both numbers if there are
-    fewer usable rows than clusters.
+    fewer usable rows than clusters; as published the first part alone must have as many.
     """
-    k, rows = options.first_k, Rows(features, chosen)
+    k, rows = options.first_k, Rows(features, None if parts is None else np.logical_or.reduce(parts))
     # One thread: sums in one order, so equal input gives equal centres on every machine size.
     with threadpool_limits(1):
         sample, usable = _sample(rows, options)
@@ -69,7 +72,10 @@ def fit(features: SetColumn | Features, options: ClustersOptions, chosen: NDArra
                 f"{usable} usable regions ({unusable} with NaN or infinite features) are fewer than "
                 f"clusters.k = {k}; lower clusters.k or add images"
             )
-        model, epochs, reassignments = (_as_published if options.as_published else _epochs)(rows, sample, options)
+        if options.as_published:
+            model, epochs, reassignments = _as_published([Rows(features, part) for part in parts or [None]], options)
+        else:
+            model, epochs, reassignments = _epochs(rows, sample, options)
         centres = model.cluster_centers_.astype(np.float32)
         sizes, inertia = _assess(rows, centres)
         silhouette = _silhouette(sample, centres, options.seed)
@@ -119,13 +125,22 @@ def _epochs(rows: Rows, sample: Features, options: ClustersOptions) -> tuple[Min
     return model, epoch, reassignments
 
 
-def _as_published(rows: Rows, sample: Features, options: ClustersOptions) -> tuple[MiniBatchKMeans, int, int]:
-    """ALPS's online k-means: one pass in the order of the images, started on the first batch alone."""
-    model = MiniBatchKMeans(
-        options.first_k, n_init="auto", batch_size=options.batch_size, random_state=options.seed, verbose=1
-    )
-    batches = _batches(rows, max(options.batch_size, options.first_k))
-    return model, 1, sum(_step(model, batch) for batch in batches)
+def _as_published(parts: Sequence[Rows], options: ClustersOptions) -> tuple[MiniBatchKMeans, int, int]:
+    """ALPS's online k-means: one pass in the order of the images, started on the first batch alone.
+
+    Each part (ALPS: train, then val) is fed for itself, so its last mini-batch may be a small one. Sums are in float64:
+    ALPS feeds torch tensors, which sklearn takes for something to convert.
+    """
+    k = options.first_k
+    model = MiniBatchKMeans(k, n_init="auto", batch_size=options.batch_size, random_state=options.seed, verbose=1)
+    batches = itertools.chain.from_iterable(_batches(part, max(options.batch_size, k)) for part in parts)
+    first = next(batches)
+    if len(first) < k:
+        raise TooFewRegions(
+            f"{len(first)} usable regions in the first split of the fit are fewer than clusters.k = {k}; with "
+            "clusters.as_published the centres start on them: lower clusters.k or add images"
+        )
+    return model, 1, sum(_step(model, batch.astype(np.float64)) for batch in itertools.chain([first], batches))
 
 
 def _step(model: MiniBatchKMeans, batch: Features) -> int:

@@ -34,8 +34,8 @@ class ClustersOptions(Options):
     """Splits to whose regions the centres are fitted; the others are only labelled. null: train where the set has a
     split of that name, else all images."""
     as_published: bool = False
-    """ALPS's online k-means as published: one unshuffled pass, started on the first batch alone. max_epochs, tolerance
-    and init_regions then have no effect."""
+    """ALPS's online k-means as published: one unshuffled pass, split by split in the order of fit_splits, started on
+    the first batch alone. max_epochs, tolerance and init_regions then have no effect."""
     model: str | None = None
     """Centres of an earlier run (its clusters/.../centroids.h5, kept elsewhere): nothing is fitted and the other keys
     have no effect, so new images are labelled without touching old ones. {extractor} and {regions} are filled in."""

@@ -19,8 +19,10 @@ class HasSplit(Protocol):
 TRAIN_NAMES = (TRAIN, "training")
 
 
-def fit_images(images: Mapping[str, HasSplit], splits: list[str] | None = None) -> set[str]:
-    """Ids of the images of some splits; by default of the split train, or of all images if there is no such split.
+def fit_parts(images: Mapping[str, HasSplit], splits: list[str] | None = None) -> list[set[str]]:
+    """Ids of the images of some splits, a part for each in the order asked; by default of the split train.
+
+    One part with all images if nothing is asked for and there is no split train.
 
     Raises UserError for a split without images.
     """
@@ -32,9 +34,9 @@ def told_fit(images: Mapping[str, HasSplit], splits: list[str] | None = None) ->
 
     Raises UserError for a split without images.
     """
-    chosen, names = _chosen(images, splits)
+    parts, names = _chosen(images, splits)
     counts = ", ".join(f"{name or '(none)'} {count}" for name, count in _counts(images).items())
-    line = f"cluster centres are fitted to {len(chosen)} of {len(images)} images"
+    line = f"cluster centres are fitted to {sum(map(len, parts))} of {len(images)} images"
     if names:
         return f"{line}: those of the split {', '.join(names)} (the set has {counts})"
     if not any(entry.split for entry in images.values()):
@@ -42,8 +44,8 @@ def told_fit(images: Mapping[str, HasSplit], splits: list[str] | None = None) ->
     return f"{line}: no split is called train (the set has {counts}); clusters.fit_splits chooses"
 
 
-def _chosen(images: Mapping[str, HasSplit], splits: list[str] | None) -> tuple[set[str], list[str]]:
-    """Ids, and the splits that they are of; no splits where all images are taken."""
+def _chosen(images: Mapping[str, HasSplit], splits: list[str] | None) -> tuple[list[set[str]], list[str]]:
+    """Ids of each split, and the splits; all ids and no splits where all images are taken."""
     ids: dict[str, set[str]] = defaultdict(set)
     for image, entry in images.items():
         ids[_key(entry.split)].add(image)
@@ -51,8 +53,8 @@ def _chosen(images: Mapping[str, HasSplit], splits: list[str] | None) -> tuple[s
     if unknown:
         known = ", ".join(sorted(ids)).lstrip(", ") or "none"
         raise UserError(f"clusters.fit_splits: no image has the split {', '.join(unknown)} (the set has: {known})")
-    wanted = [_key(split) for split in splits or ()] or [name for name in TRAIN_NAMES if name in ids]
-    return set().union(*(ids[name] for name in wanted or ids)), wanted
+    wanted = list(dict.fromkeys(map(_key, splits or ()))) or [name for name in TRAIN_NAMES if name in ids]
+    return [ids[name] for name in wanted] or [set().union(*ids.values())], wanted
 
 
 def _key(split: str) -> str:

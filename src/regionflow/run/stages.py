@@ -172,7 +172,7 @@ STAGES: dict[str, Stage] = {
     "regions": Stage(2, lambda config, names: {"regions": config.regions[names["regions"]]}, "regions"),
     "pooled": Stage(2, lambda config, names: {"pooling": config.pooling}),
     "pooled_set": Stage(2),
-    "clusters": Stage(3, _clusters),
+    "clusters": Stage(4, _clusters),
     "comparison": Stage(1),
     "labels": Stage(4, _labels),
     "classifier": Stage(2, _classifier),

@@ -6,8 +6,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
 from sklearn.metrics import silhouette_score
+from torch.utils.data import DataLoader
 
 from regionflow.formats.clusters import read_centres, read_clusters, write_clusters, write_comparison
 from regionflow.formats.hdf5 import read_provenance, write_hdf5
@@ -16,7 +18,7 @@ from regionflow.images.find import ImageEntry
 from regionflow.labels import kmeans as clusters
 from regionflow.labels.kmeans import TooFewRegions, fit, predict
 from regionflow.labels.options import ClustersOptions
-from regionflow.labels.splits import fit_images
+from regionflow.labels.splits import fit_parts
 
 
 def blobs(n=400, k=5, channels=6, seed=0):
@@ -117,7 +119,7 @@ def test_only_chosen_rows_are_fitted_and_counted():
     chosen = truth != 0
     features[np.flatnonzero(chosen)[:3]] = np.nan
     features[np.flatnonzero(~chosen)[:3]] = np.nan
-    fitted = fit(features, ClustersOptions(k=4), chosen)
+    fitted = fit(features, ClustersOptions(k=4), [chosen])
     alone = fit(features[chosen], ClustersOptions(k=4))
     assert (fitted.centres == alone.centres).all()
     assert (fitted.regions, fitted.unusable) == (chosen.sum() - 3, 3)
@@ -127,10 +129,41 @@ def test_as_published_is_sklearns_plain_loop_over_the_stored_order():
     features, _ = blobs(n=300)
     reference = MiniBatchKMeans(5, batch_size=64, random_state=0, n_init="auto")
     for first in range(0, 300, 64):
-        reference.partial_fit(features[first : first + 64])
+        reference.partial_fit(features[first : first + 64].astype(np.float64))
     fitted = fit(features, ClustersOptions(k=5, batch_size=64, as_published=True))
-    assert (fitted.centres == reference.cluster_centers_).all()
+    assert (fitted.centres == reference.cluster_centers_.astype(np.float32)).all()
     assert fitted.epochs == 1
+
+
+def test_as_published_a_mini_batch_ends_at_the_end_of_each_split():
+    """As main.py of ALPS does: for train, then val, a DataLoader(batch_size) without drop_last feeds partial_fit."""
+    features = np.random.default_rng(0).normal(0, 1, (300, 6)).astype(np.float32)
+    train = np.zeros(300, bool)
+    train[[*range(40, 110), *range(200, 300)]] = True
+    original = MiniBatchKMeans(n_clusters=5, random_state=0, batch_size=64, n_init="auto")
+    for split in (features[train], features[~train]):
+        for batch in DataLoader(torch.from_numpy(split[:, None]), batch_size=64, drop_last=False):
+            original = original.partial_fit(np.squeeze(batch, 1))
+    options = ClustersOptions(k=5, batch_size=64, as_published=True)
+    fitted = fit(features, options, [train, ~train])
+    np.testing.assert_allclose(fitted.centres, original.cluster_centers_, rtol=1e-7)
+    assert fitted.regions == 300
+    joined = fit(np.concatenate([features[train], features[~train]]), options)
+    assert np.abs(joined.centres - fitted.centres).max() > 1e-4
+
+
+def test_as_published_a_first_split_of_too_few_regions_is_said():
+    features, _ = blobs(n=300)
+    train = np.arange(300) < 3
+    with pytest.raises(TooFewRegions, match=r"^3 usable regions in the first split .*clusters\.k = 5"):
+        fit(features, ClustersOptions(k=5, as_published=True), [train, ~train])
+
+
+def test_parts_of_the_fit_are_the_splits_in_the_order_asked():
+    table = rows(train="ab", val="c", test="d")
+    assert fit_parts(table, ["val", "train"]) == [{"c"}, {"a", "b"}]
+    assert fit_parts(table) == [{"a", "b"}]
+    assert fit_parts(rows(left="ab", val="c")) == [{"a", "b", "c"}]
 
 
 def test_reassigned_centres_are_counted():
@@ -175,9 +208,9 @@ def rows(**splits):
     ],
 )
 def test_images_of_the_fit(table, splits, expected):
-    assert fit_images(table, splits) == set(expected)
+    assert set().union(*fit_parts(table, splits)) == set(expected)
 
 
 def test_a_split_that_no_image_has_is_named():
     with pytest.raises(ValueError, match=r"no image has the split tran \(the set has: train, val\)"):
-        fit_images(rows(train="ab", val="c"), ["tran"])
+        fit_parts(rows(train="ab", val="c"), ["tran"])
