@@ -73,7 +73,8 @@ def fit(
                 f"clusters.k = {k}; lower clusters.k or add images"
             )
         if options.as_published:
-            model, epochs, reassignments = _as_published([Rows(features, part) for part in parts or [rows.chosen]], options)
+            fed = [Rows(features, part) for part in parts or [rows.chosen]]
+            model, epochs, reassignments = _as_published(fed, options)
         else:
             model, epochs, reassignments = _epochs(rows, sample, options)
         centres = model.cluster_centers_.astype(np.float32)
