@@ -27,6 +27,7 @@ include: "rules/evaluate.smk"
 include: "rules/exports.smk"
 include: "rules/parts.smk"
 include: "rules/report.smk"
+include: "rules/verify.smk"
 
 
 localrules:

@@ -27,6 +27,29 @@ def targets(wildcards):
             files += per_image(pattern.format(**names, image="{image}"))
     for names in named_variants():
         files += per_image(rules.semantics.output.map.format(**names, image="{image}"))
+    return files + intermediates()
+
+
+def intermediates():
+    """What the files above are made of. As targets too, so that a plain run remakes one that has been lost, wherever it
+    stands: Snakemake does not miss an input of a file that is up to date."""
+    kinds = [CONFIG.regions[name] for name in CONFIG.targets.regions]
+    patterns = [rules.masks.output.masks.replace("{segmenter}", k.segmenter) for k in kinds if k.segmenter]
+    for name in (kind.superpixels for kind in kinds if kind.superpixels):
+        patterns += [output.replace("{superpixels}", name) for output in rules.superpixels.output]
+    patterns += [rules.regions.output.regions.replace("{regions}", name) for name in CONFIG.targets.regions]
+    if CONFIG.runtime.keep_features:
+        patterns += [rules.features.output.features.replace("{extractor}", e) for e in CONFIG.targets.extractors]
+    for names in variants():
+        patterns += [
+            o.format(**names, image="{image}") for o in (rules.pooled.output.pooled, rules.labels.output.table)
+        ]
+        if CONFIG.clusters.model is None:
+            patterns.append(rules.clusters.output.centroids.format(**names))
+    patterns += [rules.semantics.output.table.format(**names, image="{image}") for names in named_variants()]
+    files = []
+    for pattern in dict.fromkeys(patterns):
+        files += per_image(pattern) if "{image}" in pattern else [pattern]
     return files
 
 

@@ -1,0 +1,21 @@
+"""Whether results/ is what it claims to be: `snakemake verify`."""
+
+import shlex
+import sys
+
+
+localrules:
+    verify,
+
+
+rule verify:
+    """Name every file of results/ that is damaged or of another image or version, and remove it."""
+    log:
+        "logs/verify.log",
+    conda:
+        ENV
+    threads: 4
+    params:
+        command=shlex.join([sys.executable, "-m", "regionflow.verify"]),
+    shell:
+        "{params.command} --threads {threads} results 2>&1 | tee {log:q}"
