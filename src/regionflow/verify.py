@@ -59,12 +59,12 @@ def verify(root: Path, threads: int = 1) -> Iterator[tuple[Path, BadFile]]:
 
 def files(root: Path) -> list[Path]:
     """The files below `root` that stages have written, whole: names that begin with a dot are being written."""
-    return sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".") and _check_of(root, p))
+    return sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".") and check_of(root, p))
 
 
 def problem_of(root: Path, path: Path) -> BadFile | None:
     """What is wrong with one file, or None."""
-    chosen = _check_of(root, path)
+    chosen = check_of(root, path)
     if chosen is None:
         return None
     check, place = chosen
@@ -83,7 +83,7 @@ def remove(problems: Iterable[tuple[Path, BadFile]]) -> list[Path]:
     return unsound
 
 
-def _check_of(root: Path, path: Path) -> tuple[Callable[[Place], object], Place] | None:
+def check_of(root: Path, path: Path) -> tuple[Callable[[Place], object], Place] | None:
     """How a file is checked, by its place and suffix; None for one that no stage writes."""
     parts = path.relative_to(root).parts
     # Of a set: results/images.tsv, results/pooled/EXTRACTOR/REGIONS.h5. Of an image: below the folders of a variant.
@@ -152,6 +152,11 @@ def _json(place: Place) -> None:
         raise BadFile.damaged(place.path, "a JSON file", error) from error
 
 
+def _page(place: Place) -> None:
+    if not place.path.read_bytes().rstrip().endswith(b"</html>"):
+        raise BadFile.damaged(place.path, "a page", "it is cut off")
+
+
 def _table(place: Place) -> None:
     """A table: UTF-8, and every row has as many cells as the first."""
     try:
@@ -185,11 +190,16 @@ CHECKS: dict[tuple[str, int, str], Callable[[Place], object]] = {
     ("semantics", 2, ".json"): _semantics,
     ("semantics", 2, ".png"): _label_map,
     ("classifiers", 1, ".h5"): _classifier,
+    ("classifiers", 1, ".tsv"): _table,
     ("coco", 1, ".json"): _json,
     ("region_tables", 1, ".csv"): _table,
     ("colour_maps", 2, ".png"): _picture,
     ("colour_maps", 2, ".csv"): _table,
+    ("named", 2, ".json"): _json,
+    ("named", 2, ".csv"): _table,
+    ("named", 2, ".png"): _picture,
     ("report", 2, ".jpg"): _picture,
+    ("report", 2, ".html"): _page,
 }
 
 

@@ -1,6 +1,7 @@
 """Files of other images and other versions: intact, but not what they are taken for; each is refused by name."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from regionflow.formats.labels import read_label_map, read_labels
 from regionflow.formats.pooled import read_pooled, write_pooled_set
 from regionflow.formats.regions import read_regions
 from regionflow.formats.semantics import read_semantics
-from regionflow.verify import problem_of, verify
+from regionflow.verify import check_of, problem_of, verify
 
 READERS = {
     "features/daisy/{}.h5": read_features,
@@ -162,6 +163,15 @@ def test_the_limit_of_open_files_is_not_called_damage(root: Path) -> None:
     lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("BadFile False ") and "Too many open files" in line for line in lines)
+
+
+def test_verify_knows_every_file_that_a_rule_writes() -> None:
+    rules = (Path(__file__).parents[2] / "rules").glob("*.smk")
+    outputs = {name for rule in rules for name in re.findall(r'"(results/[^"]+\.\w+)"', rule.read_text())}
+    assert len(outputs) > 25
+    for name in outputs:
+        path = Path(re.sub(r"\{(\w+)\}", r"\1", name))
+        assert check_of(Path("results"), path) is not None, name
 
 
 def test_intact_files_pass(root: Path) -> None:

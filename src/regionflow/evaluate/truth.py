@@ -163,9 +163,18 @@ def _mask(path: Path, record: Mapping[str, Any], height: int, width: int) -> rle
     given = record.get("segmentation")
     try:
         if isinstance(given, dict) and isinstance(given["counts"], str):
-            return {"size": [int(n) for n in given["size"]], "counts": given["counts"]}
+            mask: rle.Rle = {"size": [int(n) for n in given["size"]], "counts": given["counts"]}
+            rle.check([mask], *mask["size"])
+            return mask
         if isinstance(given, dict):
-            return rle.from_runs(given["counts"], *given["size"])
+            size, runs = [int(n) for n in given["size"]], [int(n) for n in given["counts"]]
+            if min(runs, default=0) < 0 or sum(runs) != size[0] * size[1]:
+                raise ValueError(f"its runs do not add up to {size[0]} x {size[1]} pixels")
+            return rle.from_runs(runs, *size)
+        # Native code walks along every edge of a polygon, whatever its length.
+        limit = 10 * (height + width)
+        if not all(abs(float(value)) <= limit for polygon in given or () for value in polygon):
+            raise ValueError("its polygon lies far out of the image, or is not of numbers")
         parts = coco.frPyObjects(given, height, width)
         merged = coco.merge(parts)
         return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
