@@ -11,17 +11,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from common import ROOT
 from helpers import browser
 from regionflow.config.load import load_config
+from regionflow.formats.features import read_features, write_features
+from regionflow.formats.hdf5 import read_provenance
 from regionflow.formats.images import (
     ImageRow,
     read_images,
     write_images,
 )
-from regionflow.formats.pooled import write_pooled_set
+from regionflow.formats.labels import Labels, read_label_map, read_labels, write_label_map, write_labels
+from regionflow.formats.pooled import read_pooled, write_pooled, write_pooled_set
+from regionflow.formats.regions import read_regions, write_regions
 from regionflow.run.job import Job
 from regionflow.run.stage import load_adapter
 from regionflow.run.stages import stage_options
@@ -62,15 +67,32 @@ def main() -> None:
     print(json.dumps(figures))
 
 
+def write_as(image: str, original: str, results: Path, big: Path) -> None:
+    """Write the files of an image under another id, which they name."""
+    source = {kind: results / pattern.replace("{image}", original) for kind, pattern in PATTERNS.items()}
+    target = {kind: big / pattern.replace("{image}", image) for kind, pattern in PATTERNS.items()}
+    regions, pooled = read_regions(source["regions"]), read_pooled(source["pooled_images"])
+    info = replace(regions.image, image_id=image)
+    write_regions(target["regions"], info, regions.annotations, regions.generator)
+    made = read_regions(target["regions"])
+    kept = [made.annotations[number] for number in pooled.regions]
+    about = {"image": info, "regions_sha256": made.sha256, "provenance": read_provenance(source["pooled_images"])}
+    write_pooled(target["pooled_images"], pooled.features, kept, pooled.status, **about)
+    labels = read_labels(source["labels"])
+    ids = [a["region_id"] for a in kept]
+    cluster = dict(zip(ids, labels.cluster.values(), strict=True))
+    distance = dict(zip(ids, labels.distance.values(), strict=True))
+    write_labels(target["labels"], Labels(image, cluster, distance, labels.covered, made.sha256))
+    write_label_map(target["superpixels"], read_label_map(source["superpixels"]), image)
+    write_features(target["features"], replace(read_features(source["features"]), image_id=image))
+
+
 def build(few: list[ImageRow], count: int) -> tuple[Path, float]:
     """The page of a set of so many images, and the seconds that making it took."""
     results, big = Path("results"), Path(f"set-{count}")
     rows = [ImageRow(**{**vars(few[i % len(few)]), "id": f"photo_{i:05}"}) for i in range(count)]
-    for pattern in PATTERNS.values():
-        (big / pattern).parent.mkdir(parents=True)
-        for i, row in enumerate(rows):
-            source = (results / pattern.replace("{image}", few[i % len(few)].id)).resolve()
-            (big / pattern.replace("{image}", row.id)).symlink_to(source)
+    for i, row in enumerate(rows):
+        write_as(row.id, few[i % len(few)].id, results, big)
     write_images(big / "images.tsv", rows)
     pattern = PATTERNS["pooled_images"]
     write_pooled_set(big / "set.h5", {row.id: big / pattern.replace("{image}", row.id) for row in rows}, {})
