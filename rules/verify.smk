@@ -16,6 +16,6 @@ rule verify:
         ENV
     threads: 4
     params:
-        command=shlex.join([sys.executable, "-m", "regionflow.verify"]),
+        command=shlex.join([sys.executable, "-m", "regionflow.cli", "verify"]),
     shell:
-        "{params.command} --threads {threads} results 2>&1 | tee {log:q}"
+        "{params.command} results --threads {threads} 2>&1 | tee {log:q}"

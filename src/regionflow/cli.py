@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if chosen.command == "scenes":
             write_scenes(chosen.folder, chosen.count, chosen.first_seed, chosen.overwrite)
             return
+        if chosen.command == "verify":
+            sys.exit(verify_results(chosen.results, chosen.keep, chosen.threads))
         config = _config(chosen.config)
         if chosen.command == "list":
             print("\n".join(_variants(config)))
@@ -79,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         default="png",
         help="png: a folder per image with a PNG per mask, metadata.csv and parents.csv; json: a list per image",
     )
+    verify = commands.add_parser(
+        "verify", help="name and remove the files of results/ that are not what they should be"
+    )
+    verify.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder (default: results)")
+    verify.add_argument("--keep", action="store_true", help="remove nothing")
+    verify.add_argument("--threads", type=int, default=4, help="files read at once (default: 4)")
     _config_argument(commands.add_parser("list", help="the variants that the stages can make"))
     return parser
 
@@ -90,6 +98,25 @@ def _output_arguments(parser: argparse.ArgumentParser, out: str) -> None:
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="configuration file (default: the built-in configuration)")
+
+
+def verify_results(results: Path, keep: bool = False, threads: int = 4) -> int:
+    """Name every unsound file of a results folder and remove it, unless `keep`; 1 if something is left to be done.
+
+    Raises UserError if there is no such folder.
+    """
+    from regionflow.verify import files, remove, verify
+
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder")
+    problems = list(verify(results, threads))
+    for _, problem in problems:
+        print(problem)
+    removed = [] if keep else remove(problems)
+    count, unsound = len(files(results)) + len(removed), sum(problem.unsound for _, problem in problems)
+    again = "; run snakemake again, with the same targets, to remake them" if removed else ""
+    print(f"{results}: {count} files, {unsound} unsound, {len(removed)} removed{again}")
+    return int(len(problems) > len(removed))
 
 
 def _config(path: Path | None) -> Config:

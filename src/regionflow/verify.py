@@ -4,11 +4,9 @@ A run remakes what is missing; what is damaged it cannot see. `snakemake verify`
 unsound file and remove it, so that the next run remakes it and what depends on it.
 """
 
-import argparse
 import csv
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,8 +23,6 @@ from regionflow.formats.labels import read_label_map, read_labels
 from regionflow.formats.pooled import check_pooled_set, read_pooled
 from regionflow.formats.regions import RegionFile, read_regions
 from regionflow.formats.semantics import read_semantics
-
-RUN_AGAIN = "; run snakemake again, with the same targets, to remake them"
 
 
 @dataclass(frozen=True)
@@ -201,25 +197,3 @@ CHECKS: dict[tuple[str, int, str], Callable[[Place], object]] = {
     ("report", 2, ".jpg"): _picture,
     ("report", 2, ".html"): _page,
 }
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Name every unsound file of a results folder and remove it; exit code 1 if a file could not be read at all."""
-    parser = argparse.ArgumentParser(prog="python -m regionflow.verify", description=__doc__)
-    parser.add_argument("results", type=Path, nargs="?", default=Path("results"), help="the folder of results")
-    parser.add_argument("--keep", action="store_true", help="name unsound files, remove none")
-    parser.add_argument("--threads", type=int, default=4, help="files that are read at once")
-    chosen = parser.parse_args(arguments)
-    if not chosen.results.is_dir():
-        sys.exit(f"{chosen.results}: no such folder")
-    problems = list(verify(chosen.results, chosen.threads))
-    for _, problem in problems:
-        print(problem)
-    removed = [] if chosen.keep else remove(problems)
-    checked, unsound = len(files(chosen.results)) + len(removed), sum(problem.unsound for _, problem in problems)
-    print(f"{chosen.results}: {checked} files, {unsound} unsound, {len(removed)} removed" + RUN_AGAIN * bool(removed))
-    sys.exit(int(len(problems) > unsound or (chosen.keep and unsound > 0)))
-
-
-if __name__ == "__main__":
-    main()
