@@ -287,3 +287,7 @@ def _scripts() -> Path:
     """The adapters: beside the library in an installed package, in workflow/scripts of a checkout."""
     installed = Path(__file__).parent / "scripts"
     return installed if installed.is_dir() else Path(__file__).parents[2] / "workflow" / "scripts"
+
+
+if __name__ == "__main__":
+    main()

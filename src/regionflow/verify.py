@@ -6,10 +6,12 @@ unsound file and remove it, so that the next run remakes it and what depends on 
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from PIL import Image
@@ -20,6 +22,8 @@ from regionflow.formats.clusters import read_clusters, read_comparison
 from regionflow.formats.features import read_features
 from regionflow.formats.images import read_images
 from regionflow.formats.labels import read_label_map, read_labels
+from regionflow.formats.part_set import PartSet, read_projection
+from regionflow.formats.parts import read_part_masks, read_part_targets
 from regionflow.formats.pooled import check_pooled_set, read_pooled
 from regionflow.formats.regions import RegionFile, read_regions
 from regionflow.formats.semantics import read_semantics
@@ -27,17 +31,20 @@ from regionflow.formats.semantics import read_semantics
 
 @dataclass(frozen=True)
 class Place:
-    """A file below results/: the folders of its variant, and the image that it is of or the name that it has."""
+    """A file below results/, and the names in its path: image, extractor, regions ..."""
 
     root: Path
     path: Path
-    variant: tuple[str, ...]
-    image: str
+    names: Mapping[str, str]
+
+    @property
+    def image(self) -> str:
+        return self.names["image"]
 
     def regions(self) -> RegionFile | None:
-        """The region file of the same image, which has been checked by itself; None if it is not sound."""
+        """The region file of the same image; None if it is not sound, for which it is named by itself."""
         try:
-            return read_regions(self.root / "regions" / self.variant[-1] / f"{self.image}.json", self.image)
+            return read_regions(self.root / "regions" / self.names["regions"] / f"{self.image}.json", self.image)
         except BadFile:
             return None
 
@@ -80,15 +87,21 @@ def remove(problems: Iterable[tuple[Path, BadFile]]) -> list[Path]:
 
 
 def check_of(root: Path, path: Path) -> tuple[Callable[[Place], object], Place] | None:
-    """How a file is checked, by its place and suffix; None for one that no stage writes."""
-    parts = path.relative_to(root).parts
-    # Of a set: results/images.tsv, results/pooled/EXTRACTOR/REGIONS.h5. Of an image: below the folders of a variant.
-    for depth in (2, 1, 0):
-        key = (parts[0] if len(parts) > 1 else path.name, depth, path.suffix)
-        if key in CHECKS and len(parts) > depth + 1 - (len(parts) == 1):
-            image = Path(*parts[depth + 1 :]).with_suffix("").as_posix() if len(parts) > 1 else ""
-            return CHECKS[key], Place(root, path, parts[1 : depth + 1], image)
+    """How a file is checked, by its place; None for one that no stage writes."""
+    name = path.relative_to(root).as_posix()
+    for pattern, check in CHECKS.items():
+        if match := _compiled(pattern).fullmatch(name):
+            return check, Place(root, path, match.groupdict())
     return None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """A path with {names} in it: an image id may hold slashes, the name of a variant none."""
+    parts = re.split(r"\{(\w+)\}", pattern)
+    for i, name in enumerate(parts):
+        parts[i] = re.escape(name) if i % 2 == 0 else f"(?P<{name}>{'.+' if name == 'image' else '[^/]+'})"
+    return re.compile("".join(parts))
 
 
 def _pooled(place: Place) -> None:
@@ -148,8 +161,9 @@ def _json(place: Place) -> None:
         raise BadFile.damaged(place.path, "a JSON file", error) from error
 
 
-def _page(place: Place) -> None:
-    if not place.path.read_bytes().rstrip().endswith(b"</html>"):
+def _text(place: Place) -> None:
+    """A page or a drawing: its last tag is there."""
+    if not place.path.read_bytes().rstrip().endswith((b"</html>", b"</svg>")):
         raise BadFile.damaged(place.path, "a page", "it is cut off")
 
 
@@ -164,36 +178,72 @@ def _table(place: Place) -> None:
         raise BadFile.damaged(place.path, "a table", error) from error
 
 
+def _part_network(place: Place) -> None:
+    from regionflow.formats.part_model import read_part_model  # imports torch
+
+    read_part_model(place.path)
+
+
 def _regions(place: Place) -> None:
     read_regions(place.path, place.image)
 
 
-# By folder, number of folders of the variant, and suffix; files of the set by name.
-CHECKS: dict[tuple[str, int, str], Callable[[Place], object]] = {
-    ("images.tsv", 0, ".tsv"): lambda place: read_images(place.path),
-    ("problems.tsv", 0, ".tsv"): _table,
-    ("features", 1, ".h5"): lambda place: read_features(place.path, place.image),
-    ("masks", 1, ".json"): _regions,
-    ("superpixels", 1, ".json"): _regions,
-    ("superpixels", 1, ".png"): _superpixel_map,
-    ("regions", 1, ".json"): _regions,
-    ("pooled", 2, ".h5"): _pooled,
-    ("pooled", 1, ".h5"): _pooled_set,
-    ("clusters", 2, ".h5"): lambda place: read_clusters(place.path),
-    ("clusters", 2, ".tsv"): lambda place: read_comparison(place.path),
-    ("labels", 2, ".json"): _labels,
-    ("labels", 2, ".png"): _label_map,
-    ("semantics", 2, ".json"): _semantics,
-    ("semantics", 2, ".png"): _label_map,
-    ("classifiers", 1, ".h5"): _classifier,
-    ("classifiers", 1, ".tsv"): _table,
-    ("coco", 1, ".json"): _json,
-    ("region_tables", 1, ".csv"): _table,
-    ("colour_maps", 2, ".png"): _picture,
-    ("colour_maps", 2, ".csv"): _table,
-    ("named", 2, ".json"): _json,
-    ("named", 2, ".csv"): _table,
-    ("named", 2, ".png"): _picture,
-    ("report", 2, ".jpg"): _picture,
-    ("report", 2, ".html"): _page,
+# By path, as the rules name them.
+CHECKS: dict[str, Callable[[Place], object]] = {
+    "images.tsv": lambda place: read_images(place.path),
+    "problems.tsv": _table,
+    "features/{extractor}/{image}.h5": lambda place: read_features(place.path, place.image),
+    "masks/{segmenter}/{image}.json": _regions,
+    "superpixels/{superpixels}/{image}.json": _regions,
+    "superpixels/{superpixels}/{image}.png": _superpixel_map,
+    "regions/{regions}/{image}.json": _regions,
+    "pooled/{extractor}/{regions}/{image}.h5": _pooled,
+    "pooled/{extractor}/{regions}.h5": _pooled_set,
+    "clusters/{extractor}/{regions}/centroids.h5": lambda place: read_clusters(place.path),
+    "clusters/{extractor}/{regions}/k{k}.h5": lambda place: read_clusters(place.path),
+    "clusters/{extractor}/{regions}/comparison.tsv": lambda place: read_comparison(place.path),
+    "labels/{extractor}/{regions}/{image}.json": _labels,
+    "labels/{extractor}/{regions}/{image}.png": _label_map,
+    "semantics/{labeler}/{regions}/{image}.json": _semantics,
+    "semantics/{labeler}/{regions}/{image}.png": _label_map,
+    "classifiers/{labeler}/{regions}.h5": _classifier,
+    "classifiers/{labeler}/{regions}.tsv": _table,
+    "parts/masks/{image}.json": lambda place: read_part_masks(place.path, place.image),
+    "parts/targets/{image}.h5": lambda place: read_part_targets(place.path, place.image),
+    "parts/set.h5": lambda place: PartSet(place.path),
+    "parts/colours.h5": lambda place: read_projection(place.path),
+    "parts/model/model.safetensors": _part_network,
+    "parts/model/record.csv": _table,
+    "parts/model/curves.svg": _text,
+    "parts/model/metrics.json": _json,
+    "parts/probe/probe.safetensors": _part_network,
+    "parts/probe/record.csv": _table,
+    "parts/probe/accuracy.json": _json,
+    "parts/probe/confusion.csv": _table,
+    "parts/islands/{image}.png": _picture,
+    "parts/islands/{image}.json": _json,
+    "parts/agreement.csv": _table,
+    "evaluation/masks/{segmenter}.json": _json,
+    "evaluation/masks/{segmenter}.tsv": _table,
+    "evaluation/regions/{regions}.json": _json,
+    "evaluation/regions/{regions}.tsv": _table,
+    "evaluation/clusters/{extractor}/{regions}.json": _json,
+    "evaluation/semantics/{labeler}/{regions}.json": _json,
+    "evaluation/masks.tsv": _table,
+    "evaluation/regions.tsv": _table,
+    "evaluation/clusters.tsv": _table,
+    "evaluation/semantics.tsv": _table,
+    "coco/{extractor}/{regions}.json": _json,
+    "region_tables/{extractor}/{regions}.csv": _table,
+    "colour_maps/{extractor}/{regions}/{image}.png": _picture,
+    "colour_maps/{extractor}/{regions}/classes.csv": _table,
+    "named/{labeler}/{regions}/classes.csv": _table,
+    "named/{labeler}/{regions}/coco.json": _json,
+    "named/{labeler}/{regions}/maps/{image}.png": _picture,
+    "named/{labeler}/{regions}/panoptic.json": _json,
+    "named/{labeler}/{regions}/panoptic/{image}.png": _picture,
+    "named/{labeler}/{regions}/regions.csv": _table,
+    "report/{extractor}/{regions}/overlays/{image}.jpg": _picture,
+    "report/{extractor}/{regions}/contact_sheet.jpg": _picture,
+    "report/{extractor}/{regions}/report.html": _text,
 }

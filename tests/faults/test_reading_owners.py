@@ -14,6 +14,7 @@ import pytest
 from helpers.signed import change_hdf5, change_json
 from helpers.small_results import make
 from regionflow.base.errors import BadFile
+from regionflow.cli import main
 from regionflow.formats.features import read_features
 from regionflow.formats.hdf5 import open_hdf5
 from regionflow.formats.labelled import read_labelled
@@ -21,7 +22,7 @@ from regionflow.formats.labels import read_label_map, read_labels
 from regionflow.formats.pooled import read_pooled, write_pooled_set
 from regionflow.formats.regions import read_regions
 from regionflow.formats.semantics import read_semantics
-from regionflow.verify import check_of, problem_of, verify
+from regionflow.verify import CHECKS, problem_of, verify
 
 READERS = {
     "features/daisy/{}.h5": read_features,
@@ -165,13 +166,23 @@ def test_the_limit_of_open_files_is_not_called_damage(root: Path) -> None:
     assert all(line.startswith("BadFile False ") and "Too many open files" in line for line in lines)
 
 
+def test_the_command_line_names_and_removes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = root / "regions/default/a.json"
+    path.write_text(path.read_text().replace('"area":', '"area":1', 1))
+    for arguments, removed, code in ((["--keep"], 0, 1), ([], 1, 0), ([], 0, 0)):
+        with pytest.raises(SystemExit) as end:
+            main(["verify", str(root), *arguments])
+        assert end.value.code == code
+        assert f", {removed} removed" in capsys.readouterr().out
+        assert path.exists() == ("--keep" in arguments)
+    with pytest.raises(SystemExit, match="no such folder"):
+        main(["verify", str(root / "nowhere")])
+
+
 def test_verify_knows_every_file_that_a_rule_writes() -> None:
     rules = (Path(__file__).parents[2] / "rules").glob("*.smk")
-    outputs = {name for rule in rules for name in re.findall(r'"(results/[^"]+\.\w+)"', rule.read_text())}
-    assert len(outputs) > 25
-    for name in outputs:
-        path = Path(re.sub(r"\{(\w+)\}", r"\1", name))
-        assert check_of(Path("results"), path) is not None, name
+    outputs = {name for rule in rules for name in re.findall(r'"results/([^"]+\.\w+)"', rule.read_text())}
+    assert outputs == set(CHECKS)
 
 
 def test_intact_files_pass(root: Path) -> None:
