@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo report test lint test-faults test-slow train-sam-tiny notebook config-docs clean
+.PHONY: help demo demo-parts report test lint test-faults test-slow train-sam-tiny notebook config-docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       install into .venv and run the workflow on ten sample photos"
+	@echo "make demo-parts  part-whole hierarchies of the sample photos: results/parts/islands"
 	@echo "make report     the same, and one HTML page about it: results/report/.../report.html"
 	@echo "make test       install, lint, and run the tests"
 	@echo "make test-faults  every fault of docs/reliability.md, the fuzz tests too"
@@ -32,6 +33,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
+
+demo-parts: $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/presets/part_whole_demo.yaml -- parts
+	@echo "Look at results/parts/islands/*.png and results/parts/model/curves.svg; docs/parts.md says what they show."
 
 report: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all all report

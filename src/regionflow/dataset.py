@@ -4,6 +4,7 @@ regions = regionflow.load("results")
 regions.features[:100]        # float32 [100, C], read from disk on demand
 regions.cluster               # int [N], -1 where there is none
 regions.mask(7)               # bool [H, W]
+regions.parent                # int [N], row of the region that each lies in, -1 where there is none
 pandas.DataFrame(regions.table())
 """
 
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from regionflow.base.errors import BadFile
 from regionflow.formats import rle
 from regionflow.formats.labels import NO_CLUSTER, Labels, read_label_map, read_labels
+from regionflow.formats.nesting import NO_PARENT, parents
 from regionflow.formats.pooled import SetColumn, image_ids, regions_checksums
-from regionflow.formats.regions import read_regions, region_id
+from regionflow.formats.regions import Annotation, read_regions, region_id
 from regionflow.formats.semantics import NONE, read_semantics
 
 
@@ -136,12 +138,40 @@ class RegionSet:
 
     def mask(self, row: int) -> NDArray[np.bool_]:
         """Mask [H, W] of one region. Raises ResultsError if its region file has been remade since."""
-        image, number = int(self.image[row]), int(self.region[row])
+        annotations = self._regions_of(int(self.image[row]))
+        return rle.decode(annotations[int(self.region[row])]["segmentation"])
+
+    def _regions_of(self, image: int) -> list[Annotation]:
+        """The regions of the image at that place in `image_ids`."""
         path = self.root / "regions" / self.regions / f"{self.image_ids[image]}.json"
         file = read_regions(path, self.image_ids[image])
         if file.sha256 != self._regions_sha256[image]:
             raise ResultsError(f"{path}: its regions are not those that were pooled; run snakemake again")
-        return rle.decode(file.annotations[number]["segmentation"])
+        return file.annotations
+
+    @cached_property
+    def parent(self) -> NDArray[np.int64]:
+        """Row of the region that each lies in [N]: the smallest larger one that holds 90 % of it; -1 for none.
+
+        Raises ResultsError if a region file has been remade since.
+        """
+        parent = np.full(len(self), NO_PARENT)
+        counts = np.bincount(self.image, minlength=len(self.image_ids))
+        starts = np.cumsum(counts) - counts
+        for index in np.flatnonzero(counts):
+            rows = np.arange(starts[index], starts[index] + counts[index])
+            above = parents([a["segmentation"] for a in self._regions_of(int(index))])
+            row_of = dict(zip(self.region[rows].tolist(), rows.tolist(), strict=True))
+            for row in rows:
+                holder = int(above[self.region[row]])
+                while holder != NO_PARENT and holder not in row_of:  # a region that was not pooled has no row
+                    holder = int(above[holder])
+                parent[row] = row_of.get(holder, NO_PARENT)
+        return parent
+
+    def children(self, row: int) -> NDArray[np.int64]:
+        """Rows of the regions whose parent is the one of that row."""
+        return np.flatnonzero(self.parent == row)
 
     def table(self) -> NDArray[np.void]:
         """One record per region, for `pandas.DataFrame`: ids, box, area, cluster and distance, without the features."""

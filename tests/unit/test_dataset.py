@@ -96,6 +96,30 @@ def test_mask_of_a_region_file_made_anew_is_refused(results: Any) -> None:
         regions.mask(0)
 
 
+def test_parents_are_rows_and_a_region_without_a_row_is_passed_over(tmp_path: Path) -> None:
+    def box(side: int) -> Any:
+        return annotation(rle.encode(np.pad(np.ones((side, side), bool), ((0, 8 - side), (0, 8 - side)))), "sam")
+
+    files = {}
+    for image in ("one", "two"):
+        info, path = ImageInfo(image, f"{image}.jpg", 8, 8), tmp_path / f"regions/default/{image}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_regions(path, info, [box(8), box(6), box(4), box(2)], Generator("test", {}))
+        made = read_regions(path)
+        kept = [made.annotations[i] for i in (0, 2, 3)]  # the second was dropped by pooling
+        files[image] = tmp_path / f"pooled/daisy_lab/default/{image}.h5"
+        files[image].parent.mkdir(parents=True, exist_ok=True)
+        features = np.zeros((3, 2), np.float32)
+        write_pooled(
+            files[image], features, kept, ["pooled"] * 3, image=info, regions_sha256=made.sha256, provenance={}
+        )
+    write_pooled_set(tmp_path / "pooled/daisy_lab/default.h5", files, {})
+    regions = regionflow.load(tmp_path)
+    assert regions.parent.tolist() == [-1, 0, 1, -1, 3, 4]
+    assert regions.children(3).tolist() == [4]
+    assert regions.children(2).tolist() == []
+
+
 def test_table_has_a_record_per_region(results: Any) -> None:
     regions = regionflow.load(results[0])
     table = regions.table()

@@ -18,7 +18,8 @@ def write_coco(path: Path, rows: Sequence[ImageRow], images: Iterable[LabelledIm
 
     Image, annotation and category ids start at 1 (pycocotools' COCOeval takes id 0 for no match). Category c + 1 is
     cluster c, as in the label maps. `segmentation` stays compressed RLE with iscrowd 0. `file_name` is the image's id
-    with its suffix: its path below images.dir. `images` are those of `rows` in the same order.
+    with its suffix: its path below images.dir. `parent` is the region id of the smallest larger region that holds 90 %
+    of an instance, null for none. `images` are those of `rows` in the same order.
     """
     head = {
         "info": {"description": "regionflow: regions and their clusters", "version": __version__},
@@ -50,7 +51,8 @@ def write_coco(path: Path, rows: Sequence[ImageRow], images: Iterable[LabelledIm
                     continue
                 file.write(",\n" if written else "\n")
                 written += 1
-                file.write(canonical_json(_instance(region, written, number, cluster, image.labels)))
+                instance = _instance(region, written, number, cluster, image.labels)
+                file.write(canonical_json({**instance, "parent": image.parent[region["region_id"]]}))
         file.write("\n]}\n")
     return left_out
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from regionflow.formats.images import ImageRow
 from regionflow.formats.labelled import read_labelled
 from regionflow.formats.labels import Labels
 from regionflow.formats.layout import for_image
-from regionflow.formats.regions import RegionFile
+from regionflow.formats.nesting import NO_PARENT, parents
+from regionflow.formats.regions import RegionFile, masks_of
 
 SCORES = ("predicted_iou", "stability_score")
 """What masks are scored by, where their records say so."""
@@ -21,6 +23,13 @@ class LabelledImage:
     row: ImageRow
     regions: RegionFile
     labels: Labels
+
+    @cached_property
+    def parent(self) -> dict[str, str | None]:
+        """By region id the id of the region that it lies in, None for none: see `formats.nesting.parents`."""
+        ids = [region["region_id"] for region in self.regions.annotations]
+        holders = parents(masks_of(self.regions)).tolist()
+        return {name: None if holder == NO_PARENT else ids[holder] for name, holder in zip(ids, holders, strict=True)}
 
 
 def labelled(rows: Iterable[ImageRow], regions: Path, labels: Path) -> Iterator[LabelledImage]:

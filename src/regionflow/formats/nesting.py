@@ -9,6 +9,8 @@ from pycocotools import mask as coco
 from regionflow.formats import rle
 from regionflow.formats.rle import Rle
 
+NO_PARENT = -1
+
 
 def coverage(rles: Sequence[Rle], height: int, width: int) -> float:
     """Fraction of the image's pixels that lie in at least one mask."""
@@ -23,7 +25,7 @@ def parents(rles: Sequence[Rle], containment: float = 0.9) -> NDArray[np.int64]:
     Of masks with the same area the one earlier in the list counts as larger, so the table is a forest.
     """
     areas = np.array([rle.area(r) for r in rles])
-    found = np.full(len(rles), -1)
+    found = np.full(len(rles), NO_PARENT)
     for i, mask in enumerate(rles):
         larger = np.flatnonzero((areas > areas[i]) | ((areas == areas[i]) & (np.arange(len(rles)) < i)))
         if areas[i] == 0 or not len(larger):
