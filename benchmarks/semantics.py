@@ -35,7 +35,7 @@ from regionflow.formats.rle import to_label_map  # noqa: E402
 from regionflow.semantics import examples, seem_checkpoint  # noqa: E402
 from regionflow.semantics.options import ExamplesOptions, SeemOptions  # noqa: E402
 from regionflow.semantics.seem import ImageMaps, SeemLabeler, points_of  # noqa: E402
-from regionflow.semantics.seem_network import Seem, SeemSize  # noqa: E402
+from regionflow.semantics.seem_network import SeemSize  # noqa: E402
 
 MASKS = 30
 QUICK_SIZE = SeemSize(embed_dim=96, depths=(2, 2, 6, 2))
@@ -44,11 +44,10 @@ PURE = 0.8
 
 
 def seem_labeler(size: SeemSize) -> SeemLabeler:
-    network = Seem(size)
-    network.load_state_dict(seem_checkpoint.renamed(seem_checkpoint.random_state(size, 0)))
+    network = seem_checkpoint.from_state(seem_checkpoint.random_state(size, 0))
     rows = torch.nn.functional.normalize(torch.randn(134, size.dim, generator=torch.Generator().manual_seed(1)), dim=1)
     names = [f"class {i}" for i in range(133)]
-    return SeemLabeler(network.eval().requires_grad_(False), rows, names, SeemOptions(random_seed=0, short_side=None))
+    return SeemLabeler(network, rows, names, SeemOptions(random_seed=0, short_side=None))
 
 
 def seem_image(height: int, width: int) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]:

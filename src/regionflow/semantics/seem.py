@@ -152,10 +152,7 @@ def build(options: SeemOptions, device: str = "cpu") -> SeemLabeler:
     Raises CheckpointError for a file that does not hold SEEM, UserError without open_clip.
     """
     if options.checkpoint is None:
-        state = seem_checkpoint.random_state(SeemSize(), options.random_seed or 0)
-        network = Seem()
-        network.load_state_dict(seem_checkpoint.renamed(state))
-        network.eval().requires_grad_(False)
+        network = seem_checkpoint.from_state(seem_checkpoint.random_state(SeemSize(), options.random_seed or 0))
     else:
         network = seem_checkpoint.load(Path(options.checkpoint))
     names = options.classes or coco_panoptic()

@@ -37,13 +37,23 @@ def load(path: Path) -> Seem:
         some = ", ".join(list(state)[:3])
         raise CheckpointError(f"{path} is not a checkpoint of SEEM with a focal backbone: it holds {some} ...")
     try:
-        network = Seem(size_of(state))
-        network.load_state_dict(renamed(state), strict=True, assign=True)
+        return from_state(state)
     except (RuntimeError, KeyError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise CheckpointError(
             f"{path} does not hold the weights of SEEM: {'; '.join(lines[1:3]) or lines[0]}"
         ) from None
+
+
+def from_state(state: dict[str, Tensor]) -> Seem:
+    """The network of a state dict of the original, on its device, in float32 and eval mode.
+
+    Raises RuntimeError if a tensor is missing, has another shape or is one too many.
+    """
+    # Without memory of its own: the tensors of the state dict become those of the network.
+    with torch.device("meta"):
+        network = Seem(size_of(state))
+    network.load_state_dict(renamed(state), strict=True, assign=True)
     return network.float().eval().requires_grad_(False)
 
 
