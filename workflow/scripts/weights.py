@@ -9,5 +9,6 @@ def run(job: Job) -> None:
     checkpoint = PUBLISHED[job.names["weights"]]
     # A name that stays the same from try to try, so that the next one finds what this one leaves.
     stable = job.outputs["weights"].with_name(f"{checkpoint.file_name}.download")
-    print(f"{checkpoint.url}: sha256 {download(checkpoint.url, stable, checkpoint.sha256)}")
+    sha256 = download(checkpoint.url, stable, checkpoint.sha256, checkpoint.max_bytes)
+    print(f"{checkpoint.url}: sha256 {sha256}")
     stable.replace(job.outputs["weights"])

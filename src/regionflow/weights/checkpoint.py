@@ -31,8 +31,19 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     Those that a training run has wrapped are unwrapped by the rule of `unwrapped`, which prints what it took.
 
     Raises:
-        CheckpointError: the file is missing, truncated, not a checkpoint, or would run code.
+        CheckpointError: the file is missing, truncated, not a checkpoint, would run code, or holds NaN.
     """
+    state = _load(path)
+    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and torch.isnan(tensor).any()]
+    if bad:
+        raise CheckpointError(
+            f"{path} holds weights that are not numbers (NaN) in {len(bad)} of {len(state)} tensors, {bad[0]} first: "
+            "its training failed, or it is damaged. Use another checkpoint."
+        )
+    return state
+
+
+def _load(path: Path) -> dict[str, Tensor]:
     head = _head(path)
     if _is_safetensors(head):
         return _load_safetensors(path)

@@ -4,6 +4,8 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from regionflow.base.errors import UserError
 from regionflow.base.files import sha256_of
@@ -15,24 +17,30 @@ class DownloadError(UserError):
     """A download that did not end in the right file; the message says what to do."""
 
 
-def download(url: str, target: Path, sha256: str | None = None, timeout: float = 60.0) -> str:
+def download(
+    url: str, target: Path, sha256: str | None = None, max_bytes: int | None = None, timeout: float = 60.0
+) -> str:
     """Fetch `url` to `target` and return the file's sha256 in hex.
 
     A broken download stays as `<target>.part` and the next call asks for the rest of it. A server that does not know
     ranges sends the whole file again.
 
     Args:
-        url: http or https address.
+        url: https address, or http; from https no redirect leads to anything else.
         target: final path; its folder is made.
         sha256: what the file must hash to; None accepts any.
+        max_bytes: a larger file is refused before or while it comes; None takes any size.
         timeout: seconds without a byte until the connection counts as broken.
 
     Raises:
-        DownloadError: no connection, an error from the server, an HTML page instead of a file, or another hash.
+        DownloadError: no connection, an error from the server, a redirect elsewhere, an HTML page instead of a file,
+            a file that is too large, or another hash.
     """
     part = target.with_name(target.name + ".part")
     target.parent.mkdir(parents=True, exist_ok=True)
-    _fetch(url, part, timeout)
+    if not url.startswith(("https://", "http://")):
+        raise DownloadError(f"{url} is no https address.")
+    _fetch(url, part, max_bytes, timeout)
     found = sha256_of(part)
     if sha256 is not None and found != sha256:
         part.unlink()
@@ -41,13 +49,24 @@ def download(url: str, target: Path, sha256: str | None = None, timeout: float =
     return found
 
 
-def _fetch(url: str, part: Path, timeout: float) -> None:
+class _SameScheme(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to https, and from http to http: what was asked for safely does not come in the open."""
+
+    def redirect_request(self, request: urllib.request.Request, *details: Any) -> urllib.request.Request | None:
+        scheme, new = urlsplit(request.full_url).scheme, details[-1]
+        if urlsplit(new).scheme not in {"https", scheme}:
+            raise DownloadError(f"{request.full_url} redirects to {new}, which is not https: nothing was downloaded.")
+        return super().redirect_request(request, *details)
+
+
+def _fetch(url: str, part: Path, max_bytes: int | None, timeout: float) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
+        with urllib.request.build_opener(_SameScheme).open(request, timeout=timeout) as response:
             _refuse_html(url, response)
-            _write(response, part, resume=have > 0 and response.status == 206)
+            resume = have > 0 and response.status == 206 and _start(response.headers.get("Content-Range"), have) == have
+            _write(url, response, part, resume, max_bytes)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have and have == _total(error.headers.get("Content-Range")):
             return  # the part was already whole
@@ -60,15 +79,34 @@ def _fetch(url: str, part: Path, timeout: float) -> None:
         raise DownloadError(f"{url} broke off after {size} bytes ({reason}). Run again to resume.") from None
 
 
-def _write(response: HTTPResponse, part: Path, resume: bool) -> None:
-    expected = response.headers.get("Content-Length")
-    received = 0
+def _write(url: str, response: HTTPResponse, part: Path, resume: bool, max_bytes: int | None) -> None:
+    """Write what comes: as much as the server announced, and no more than the file can have."""
+    announced = response.headers.get("Content-Length")
+    received, size = 0, part.stat().st_size if resume else 0
+    if response.status == 206 and not resume:
+        raise DownloadError(f"{url} gives another part of the file than was asked for; delete {part} and try again.")
+    if max_bytes is not None and announced is not None and size + int(announced) > max_bytes:
+        raise DownloadError(_too_large(url, size + int(announced), max_bytes))
     with part.open("ab" if resume else "wb") as file:
         while chunk := response.read(CHUNK):
-            file.write(chunk)
             received += len(chunk)
-    if expected is not None and received < int(expected):
-        raise ConnectionError(f"{int(expected) - received} bytes are missing")
+            if max_bytes is not None and size + received > max_bytes:
+                file.close()
+                part.unlink()
+                raise DownloadError(_too_large(url, size + received, max_bytes))
+            file.write(chunk)
+    if announced is not None and received != int(announced):
+        raise ConnectionError(f"{int(announced) - received} bytes are missing")
+
+
+def _too_large(url: str, size: int, max_bytes: int) -> str:
+    return f"{url} is not the file: it has {size} bytes or more, and the file has at most {max_bytes}."
+
+
+def _start(content_range: str | None, default: int) -> int:
+    """First byte from a Content-Range such as `bytes 100-199/1234`; servers that leave it out mean what was asked."""
+    first = (content_range or "").removeprefix("bytes ").partition("-")[0]
+    return int(first) if first.isdigit() else default
 
 
 def _refuse_html(url: str, response: HTTPResponse) -> None:

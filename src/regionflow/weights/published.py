@@ -7,6 +7,9 @@ hashes here are those that several independent projects publish for the same add
 from dataclasses import dataclass
 from pathlib import Path
 
+# Megabytes, somewhat more than four bytes for each of a network's parameters: no file of it is larger.
+_AT_MOST = {"vit_b": 400, "vit_l": 1300, "vit_h": 2700, "vit_tiny": 60, "mobile_sam": 60}
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -16,6 +19,11 @@ class Checkpoint:
     file_name: str
     url: str
     sha256: str | None
+
+    @property
+    def max_bytes(self) -> int:
+        """What the file cannot exceed: a download that does is not it."""
+        return _AT_MOST[self.model.removeprefix("hq_")] * 10**6
 
 
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
