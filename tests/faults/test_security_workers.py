@@ -81,7 +81,7 @@ def test_only_directories_of_dead_runs_of_ours_are_cleared(tmp_path):
     for path in (temporary, written, innocent):
         path.write_text("")
     outputs = [temporary, tmp_path / ".b.17.tmp.json", innocent]
-    (dead / "cpu-0.job").write_bytes(b"\0".join([b"1-1", *(os.fsencode(path) for path in outputs)]))
+    (dead / "cpu-0.job").write_bytes(b"\0".join(os.fsencode(path) for path in outputs))
     assert leftovers.clear(tmp_path) == [dead]
     assert mine.exists() and foreign.exists() and linked.is_symlink() and (tmp_path / "target").exists()
     assert not temporary.exists() and not written.exists() and innocent.exists()

@@ -107,16 +107,14 @@ class Slot:
     def run_cold(self, request: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """The same in a new process for this request alone."""
         ours, theirs = _socket.socketpair()
-        process = self.start("--cold", str(theirs.fileno()), fds=(theirs.fileno(), self.lock))
+        self.start("--cold", str(theirs.fileno()), fds=(theirs.fileno(), self.lock))
         theirs.close()
         try:
             send(ours, request)
             answer = receive(ours)
         except (BrokenPipeError, ConnectionResetError):
             answer = []
-        result = verdict_of(ours, answer) if answer else (b"", [])
-        process.wait()
-        return result
+        return verdict_of(ours, answer) if answer else (b"", [])
 
     def connect(self) -> _socket.socket:
         """A connection to the slot's resident, which is started if there is none."""
@@ -137,7 +135,7 @@ class Slot:
             time.sleep(0.005)
 
     def start(self, *arguments: str, fds: tuple[int, ...] = (), log=None):
-        """Start a process that runs stages, in its own session: it ends by itself, and tidily, when we have gone."""
+        """Start a watcher with a process that runs stages: they end by themselves, and tidily, when we have gone."""
         import subprocess  # 15 ms
 
         ours = {
@@ -146,8 +144,10 @@ class Slot:
             "REGIONFLOW_PYTHON": self.python,
             "REGIONFLOW_SLOT": self.name,
         }
+        watcher = [self.python, "-I", "-S", ENV["REGIONFLOW_WATCHER_SCRIPT"]]
+        resident = [self.python, "-P", "-m", "regionflow.run.resident", *arguments]
         return subprocess.Popen(
-            [self.python, "-P", "-m", "regionflow.run.resident", *arguments],
+            [*watcher, ENV["REGIONFLOW_RUN"], ENV["REGIONFLOW_RUN_DIR"], *resident],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -11,11 +11,11 @@ import stat
 from pathlib import Path
 
 from regionflow.run.stage import TEMPORARY
-from regionflow.run.watcher import alive, kill_group, remove, remove_directory, start_time
+from regionflow.run.watcher import alive, remove, remove_directory, start_time
 
 _NAME = re.compile(r"regionflow-(?P<namespace>[0-9a-f]+)-(?P<run>\d+-\d+)-[0-9a-f]{12}")
 RECORD = ".job"
-"""Suffix of the file in which a resident says which it is and which outputs its job is writing."""
+"""Suffix of the file in which a resident says which outputs its job is writing."""
 
 
 def new_directory(base: Path) -> Path:
@@ -25,15 +25,14 @@ def new_directory(base: Path) -> Path:
 
 
 def record(path: Path, outputs: list[Path]) -> None:
-    """Say which process this is and what it is going to write, for the case that everything is killed at once."""
-    process = os.getpid()
-    path.write_bytes(os.fsencode("\0".join([f"{process}-{start_time(process)}", *map(str, outputs)])))
+    """Say what this process is going to write, for the case that everything is killed at once."""
+    path.write_bytes(os.fsencode("\0".join(map(str, outputs))))
 
 
 def clear(base: Path) -> list[Path]:
     """Clear up after runs of ours in that temporary folder that are over, and return their directories.
 
-    Residents of theirs that still work are ended, and the temporary outputs that they recorded are removed.
+    The temporary outputs that their residents recorded are removed.
     """
     cleared = []
     for path in base.glob(f"regionflow-{_namespace()}-*"):
@@ -41,9 +40,7 @@ def clear(base: Path) -> list[Path]:
         if name is None or alive(name["run"]) or not _is_ours(path):
             continue
         for file in path.glob(f"*{RECORD}"):
-            resident, *outputs = map(os.fsdecode, file.read_bytes().split(b"\0"))
-            if re.fullmatch(r"\d+-\d+", resident) and alive(resident):
-                kill_group(int(resident.partition("-")[0]))
+            outputs = map(os.fsdecode, file.read_bytes().split(b"\0"))
             remove([output for output in outputs if TEMPORARY.search(output)])
         remove_directory(str(path))
         cleared.append(path)

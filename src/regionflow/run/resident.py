@@ -11,7 +11,6 @@ import faulthandler
 import os
 import resource
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -65,17 +64,13 @@ def send(connection: socket.socket, *fields: str) -> None:
 
 
 class Watcher:
-    """The process that ends this one when there is nobody left to work for (regionflow.run.watcher)."""
+    """Our parent, which ends us when there is nobody left to work for (regionflow.run.watcher)."""
 
     def __init__(self) -> None:
-        run, directory = os.environ["REGIONFLOW_RUN"], os.environ["REGIONFLOW_RUN_DIR"]
-        self._record = Path(directory, os.environ["REGIONFLOW_SLOT"] + RECORD)
-        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("watcher.py")), str(os.getpid()), run]
-        # Neither the job's files nor the lock of the slot: what it held open would look as if we were still there.
-        quiet = subprocess.DEVNULL
-        process = subprocess.Popen([*command, directory], stdin=subprocess.PIPE, stdout=quiet, stderr=quiet)
-        assert process.stdin is not None
-        self._pipe = process.stdin
+        self._record = Path(os.environ["REGIONFLOW_RUN_DIR"], os.environ["REGIONFLOW_SLOT"] + RECORD)
+        pipe = int(os.environ.pop("REGIONFLOW_WATCHER"))
+        os.set_inheritable(pipe, False)
+        self._pipe = os.fdopen(pipe, "wb", buffering=0)
 
     def starts(self, client: str, temporary: list[Path]) -> None:
         """From now on the end of the client ends us, and the temporary outputs go."""
@@ -89,7 +84,6 @@ class Watcher:
     def _tell(self, *fields: str) -> None:
         message = b"\0".join(map(os.fsencode, fields))
         self._pipe.write(len(message).to_bytes(4, "big") + message)
-        self._pipe.flush()
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from regionflow.run import watcher
 from regionflow.run.leftovers import new_directory
 from regionflow.run.watcher import start_time
 
@@ -47,6 +48,7 @@ class Slots:
             "REGIONFLOW_GPU_SLOTS": str(self.gpu),
             "REGIONFLOW_CARDS": ",".join(self.cards),
             "REGIONFLOW_PYTHON": sys.executable,
+            "REGIONFLOW_WATCHER_SCRIPT": watcher.__file__,
             "REGIONFLOW_CONDA": os.environ.get("CONDA_PREFIX", ""),
         }
         if "CUDA_VISIBLE_DEVICES" not in os.environ:  # our numbers are nvidia-smi's, which go by the bus

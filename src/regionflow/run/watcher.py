@@ -1,8 +1,8 @@
-"""A process beside each resident that ends it when there is nobody left to work for, whatever it is busy with.
+"""A process that starts a resident and ends it when there is nobody left to work for, whatever it is busy with.
 
-The resident's own threads cannot: native code may hold Python's lock for minutes. Started as `python -I -S watcher.py`
-with the standard library's smallest part, so that it costs milliseconds and little memory. It reads from its standard
-input what the resident is doing; see docs/run.md.
+The resident's own threads cannot: native code may hold Python's lock for minutes. Started by the client as
+`python -I -S watcher.py RUN DIRECTORY PYTHON ARGUMENTS...` with the standard library's smallest part, so that it costs
+milliseconds and little memory. What the resident is doing comes over a pipe; see docs/run.md.
 """
 
 import os
@@ -15,15 +15,49 @@ PART = ".part"  # regionflow.base.files.PART
 SECONDS = 0.25
 
 
-def main(resident: int, run: str, directory: str) -> None:
-    """Watch until the resident has gone.
+def main(run: str, directory: str, command: list[str]) -> None:
+    """Start the resident and watch until it has gone.
 
     Args:
-        resident: its process, which leads a process group of its own.
         run: process and start time of the run, "PID-START"; "" for none.
         directory: of the run's sockets and locks.
+        command: of the resident; after --cold comes a file descriptor that must be open nowhere else.
     """
-    os.setsid()  # out of the group that is killed
+    pipe, resident = start(command)
+    if "--cold" in command:
+        os.close(int(command[-1]))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):  # the job's files: they are closed when the job is over
+        os.dup2(nothing, fd)
+    watch(pipe, resident, run, directory)
+
+
+def start(command: list[str]) -> tuple[int, int]:
+    """Start the resident, which ends when we do. Returns the pipe on which it tells what it does, and its pid."""
+    pipe, told = os.pipe()
+    watcher = os.getpid()
+    resident = os.fork()
+    if resident:
+        os.close(told)
+        return pipe, resident
+    os.setsid()  # a process group that can be killed with all that it will start
+    end_with_parent()
+    if os.getppid() != watcher:
+        os._exit(1)
+    os.set_inheritable(told, True)
+    os.execve(command[0], command, {**os.environ, "REGIONFLOW_WATCHER": str(told)})
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def watch(pipe: int, resident: int, run: str, directory: str) -> None:
+    """End the resident and clear up when the run or the client of its job has ended."""
     started = start_time(resident)
     client, at_work = "", False
     temporary: list[str] = []
@@ -31,8 +65,8 @@ def main(resident: int, run: str, directory: str) -> None:
     while not resident_gone:
         # Asked before the messages are read: what the resident said before its client went is then among them.
         client_gone = bool(client) and not alive(client)
-        while select.select([0], [], [], 0 if client_gone else SECONDS)[0]:
-            kind, *fields = receive() or ["gone"]
+        while select.select([pipe], [], [], 0 if client_gone else SECONDS)[0]:
+            kind, *fields = receive(pipe) or ["gone"]
             resident_gone = kind == "gone"
             at_work = kind == "starts"
             if at_work:
@@ -53,11 +87,11 @@ def main(resident: int, run: str, directory: str) -> None:
         remove_directory(directory)
 
 
-def receive() -> list[str]:
+def receive(pipe: int) -> list[str]:
     """The fields of the resident's next message (four bytes of length, then text separated by NUL); none at its end."""
     data = b""
     while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
-        part = os.read(0, 4 - len(data) if len(data) < 4 else 4 + int.from_bytes(data[:4], "big") - len(data))
+        part = os.read(pipe, 4 - len(data) if len(data) < 4 else 4 + int.from_bytes(data[:4], "big") - len(data))
         if not part:
             return []
         data += part
@@ -124,4 +158,4 @@ def remove_directory(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
