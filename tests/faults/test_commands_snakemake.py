@@ -36,6 +36,8 @@ COMMANDS = {
     ),
     "snakemake --delete-temp-output": "snakemake --delete-temp-output",
     "snakemake --unlock": "snakemake --unlock",
+    "snakemake --cores 4 verify": "snakemake --cores 4 verify",
+    "regionflow verify results --keep": "regionflow verify results --keep",
     "regionflow masks photo.jpg --out out": "regionflow masks photos/a.png --out out",
     "regionflow amg results/masks/sam_vit_h --out DIR --form png": (
         f"regionflow amg out/masks/{MASKS} --out D --form png"
