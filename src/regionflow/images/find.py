@@ -93,8 +93,9 @@ def find_set(options: ImagesOptions, outputs: Iterable[Path] = OUTPUTS) -> Image
             found.images = [(path.stem, path) for path in samples]
         entries = [(image, ImageEntry(path, "")) for image, path in found.images]
     left_out = [LeftOut(shown(path), reason) for path, reason in found.problems]
-    left_out += [LeftOut(shown(e.path), reason) for image, e in entries if (reason := why_not_an_id(image))]
-    entries = [(image, entry) for image, entry in entries if not why_not_an_id(image)]
+    reasons = [why_not_an_id(image) for image, _ in entries]
+    left_out += [LeftOut(shown(e.path), why) for (_, e), why in zip(entries, reasons, strict=True) if why]
+    entries = [pair for pair, why in zip(entries, reasons, strict=True) if not why]
     _refuse(list(collisions((image, entry.path) for image, entry in entries)), "image name(s) cannot be used")
     if options.split_from == "folder":
         entries = [(image, ImageEntry(e.path, image.rpartition("/")[0].partition("/")[0])) for image, e in entries]

@@ -69,17 +69,19 @@ def _search(  # noqa: PLR0917
     except OSError as error:
         found.problems.append((folder, f"the folder cannot be listed: {error.strerror or error}"))
         return
+    prefix = "" if folder == root else folder.relative_to(root).as_posix() + "/"
     for entry in listed:
-        path = Path(entry.path)
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
             if follow_links or not entry.is_symlink():
-                _search(root, path, suffixes, follow_links, own, seen, found)
-        elif path.suffix.lower() in suffixes:
-            found.images.append((path.relative_to(root).with_suffix("").as_posix(), path))
+                _search(root, folder / entry.name, suffixes, follow_links, own, seen, found)
+            continue
+        stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122 (once for every file of the set)
+        if suffix.lower() in suffixes:
+            found.images.append((prefix + stem, folder / entry.name))
         else:
-            found.suffixes[path.suffix.lower()] += 1
+            found.suffixes[suffix.lower()] += 1
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -71,6 +71,7 @@ def image_versions(
     suspects = [image for image in images if _is_changed(known.get(image, {}), paths[image], stats[image])]
     with ThreadPoolExecutor(_THREADS) as pool:
         digests = dict(zip(suspects, pool.map(lambda image: _hash(paths[image], stats[image]), suspects), strict=True))
+    news = False
     for image in images:
         at_paths, path, stat = known.setdefault(image, {}), paths[image], stats[image]
         if image in digests:
@@ -78,8 +79,12 @@ def image_versions(
             at_paths[path] = Seen(stat, digests[image], version)
         elif path not in at_paths:
             at_paths[path] = Seen(stat, None, FIRST)
+        else:
+            continue
+        news = True
     gone = [image for image in known if image not in images]
-    _save(memory, known)
+    if news:
+        _save(memory, known)
     return Versions({image: known[image][paths[image]].version for image in images}, gone)
 
 
@@ -112,7 +117,7 @@ def _remembered(at_paths: Mapping[str, Seen], path: str) -> str:
 
 def _stat(path: str) -> Stat | None:
     try:
-        stat = Path(path).stat()
+        stat = os.stat(path)  # noqa: PTH116 (of every image of the set, in every plan)
     except OSError:
         return None
     if not S_ISREG(stat.st_mode):
@@ -162,8 +167,6 @@ def _save(memory: Path, known: Mapping[str, Mapping[str, Seen]]) -> None:
     stored = {image: {p: [s.stat, s.sha256, s.version] for p, s in paths.items()} for image, paths in known.items()}
     content = json.dumps({"images": stored}, separators=(",", ":")).encode()
     try:
-        if memory.is_file() and memory.read_bytes() == content:
-            return
         memory.parent.mkdir(parents=True, exist_ok=True)
         draft = memory.with_suffix(f".{os.getpid()}.tmp")
         draft.write_bytes(content)
