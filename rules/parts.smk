@@ -64,7 +64,6 @@ rule parts_set:
     """Pixels and targets of all images in one file, which the training maps into memory."""
     input:
         every_image(rules.parts_targets.output.targets),
-        table=rules.images.output.table,
     output:
         set="results/parts/set.h5",
         colours="results/parts/colours.h5",
@@ -78,6 +77,7 @@ rule parts_set:
             targets=rules.parts_targets.output.targets,
             masks=rules.parts_masks.output.masks,
         ),
+        images=SET["listing"],
     shell:
         RUN
 

@@ -73,6 +73,6 @@ def test_columns_are_found_without_case_and_blanks(folder):
 
 
 def test_splits_are_one_whatever_their_case_and_blanks(folder):
-    rows = "id\tpath\tsplit\na\tb.png\t Train\nb\tc.png\tTRAIN \nc\td.png\tTest\nd\tmüller.png\ttest\n"
+    rows = "id\tpath\tsplit\na\tb.png\t Train\nb\tc.png\tTRAINING \nc\td.png\tTest\nd\tmüller.png\ttest\n"
     images = found(folder, rows.encode())
     assert [entry.split for entry in images.values()] == ["train", "train", "Test", "Test"]

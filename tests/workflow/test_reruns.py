@@ -71,7 +71,7 @@ NEEDS = {
     "contact_sheet": ["overlay", "images"],
     "parts_masks": [],
     "parts_targets": ["parts_masks"],
-    "parts_set": ["parts_targets", "images"],
+    "parts_set": ["parts_targets"],
     "parts_model": ["parts_set"],
     "parts_probe": ["parts_set", "parts_model"],
     "parts_test": ["parts_set", "parts_model", "parts_probe"],
@@ -385,7 +385,7 @@ def test_a_changed_key_remakes_what_it_feeds_and_what_reads_that(matrix: Matrix,
     else:
         assert fed, f"{path} is declared to change nothing: see regionflow.run.stages"
     if path == "images.split_from":  # the list of the images itself changes, which no option says
-        fed |= {job for job in matrix.made if job.stage == "clusters"}
+        fed |= {job for job in matrix.made if job.stage in ("clusters", "parts_set")}
     assert found == stale(config, IMAGES, fed)
 
 
@@ -434,7 +434,7 @@ def test_a_changed_file_of_the_same_size_and_time_is_seen(own: Matrix) -> None:
 def test_the_same_images_at_another_place_remake_their_tables_alone(own: Matrix) -> None:
     (own.folder / "photos").rename(own.folder / "moved")
     moved = with_values(BASE, {"images.dir": "moved"})
-    assert set(own.run(moved, "-n")) == {"images", "problems", "contact_sheet"}
+    assert set(own.run(moved, "-n")) == {"images", "problems", "contact_sheet", "parts_agreement"}
     (own.folder / "moved/one.png").write_bytes(b"another image")
     assert own.run(moved, "-n")["masks"] == 2
 

@@ -114,8 +114,8 @@ def listing(images: Mapping[str, ImageEntry]) -> str:
 
 
 def _one_spelling(entries: Iterable[tuple[str, ImageEntry]]) -> Iterator[tuple[str, ImageEntry]]:
-    """Splits that differ in case or blanks are one: each gets the spelling that comes first, train its own."""
-    spelling = {TRAIN: TRAIN}
+    """Splits that differ in case or blanks are one: each gets the spelling that comes first; training is train."""
+    spelling = {TRAIN: TRAIN, "training": TRAIN}
     for image, entry in entries:
         split = " ".join(entry.split.split())
         yield image, entry._replace(split=spelling.setdefault(split.casefold(), split))

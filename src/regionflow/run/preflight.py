@@ -80,6 +80,10 @@ def path_problems(config: Config) -> Iterator[str]:
     for key, path in named.items():
         if path is not None and (reason := unsafe_path(path)):
             yield f"{key}: {path}: {reason}"
+    parts = {"embedder.checkpoint": config.parts.embedder.checkpoint, "training.start": config.parts.training.start}
+    for key, path in parts.items():
+        if path is not None and (reason := unsafe_path(path)):
+            yield f"parts.{key}: {path}: {reason}"
     model = config.clusters.model
     if model is not None and (reason := unsafe_path(model.format(extractor="", regions=""))):
         yield f"clusters.model: {model}: {reason}"
