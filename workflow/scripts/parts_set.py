@@ -16,8 +16,7 @@ from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
-    # An image that could not be read has a size of 0 x 0 in its files.
-    images = {i: entry for i, entry in images_of(job).items() if _masks(job, i).size[0] > 0}
+    images = {image: entry for image, entry in images_of(job).items() if not _masks(job, image).error}
     rows = sum(count_embeddings(for_image(job.input("targets"), image)) for image in images)
     names = [(image, entry.split) for image, entry in images.items()]
     write_part_set(job.outputs["set"], names, _content(job, images), rows, provenance(job))
