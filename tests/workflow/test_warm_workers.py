@@ -134,6 +134,26 @@ def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, warm: 
     assert_complete(workflow, 6)
 
 
+@WARM_AND_COLD
+def test_a_user_error_is_not_tried_again_within_its_run_but_one_of_the_moment_is(fake, warm: bool) -> None:
+    workflow = fake()
+    wrong = ("refused=image001+image002", "passing=image002")
+    arguments = ("--cores", "2", "--keep-going", "--retries", "2", "--config", "images=4", f"warm={warm}")
+
+    def tries(image: str) -> int:
+        return (workflow.directory / f"tried-{image}.txt").read_text().count("tried")
+
+    for runs in (1, 2):  # a new run asks again: the file may have been mended
+        assert workflow.run(*arguments, *wrong).returncode == 1
+        assert (tries("image001"), tries("image002")) == (runs, 3 * runs)
+    log = (workflow.directory / "logs/first/image001.log").read_text()
+    assert log.startswith("error: image001 has weights of another model\n(Not tried again:")
+    assert "Not tried again" not in (workflow.directory / "logs/first/image002.log").read_text()
+    assert_over(workflow)
+    assert workflow.run(*arguments).returncode == 0
+    assert_complete(workflow, 4)
+
+
 def test_an_allocation_of_a_cluster_loads_once_and_uses_its_card(fake) -> None:
     workflow = fake(cards="1")  # as Slurm sets it
     jobs = [f"first:image=image{number:03d}" for number in range(5)]

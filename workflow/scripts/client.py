@@ -5,7 +5,8 @@ is done here. It leases a slot, passes the job with its own stdout and stderr to
 (regionflow.run.resident), waits, and moves the finished outputs to their final names. See docs/run.md.
 """
 
-import _socket  # the C core of `socket`
+import _blake2  # the C cores of `hashlib` and `socket`
+import _socket
 import fcntl
 import os
 import stat
@@ -13,6 +14,8 @@ import sys
 import time
 
 ENV = os.environ
+REFUSED = b"refused "
+"""What the verdict on a job starts with that no other try would help; the error follows, as retries show it again."""
 
 
 def main(pool: str) -> None:
@@ -20,12 +23,22 @@ def main(pool: str) -> None:
     job = sys.stdin.buffer.read()
     run_dir = ENV["REGIONFLOW_RUN_DIR"]
     make_private(run_dir)
+    refusal = f"{run_dir}/refused-{_blake2.blake2b(job, digest_size=16).hexdigest()}"
+    if os.path.exists(refusal):
+        with open(refusal, "rb") as file:
+            sys.stderr.buffer.write(
+                b"error: " + file.read() + b"\n(Not tried again: this error is for a person to mend.)\n"
+            )
+        sys.exit(1)
     if pool == "gpu" and ENV["REGIONFLOW_GPU_SLOTS"] == "0":
         pool = "cpu"
     slot = Slot(pool, *lease(pool, int(ENV[f"REGIONFLOW_{pool.upper()}_SLOTS"])))
     header = (slot.python, ENV["REGIONFLOW_SCRIPTS"], os.getcwd(), ENV.get("TMPDIR", ""))
     request = b"\0".join([*map(os.fsencode, header), b"%d" % os.getpid(), job])
     verdict, outputs = slot.run(request)
+    if verdict.startswith(REFUSED):
+        with open(refusal, "wb") as file:
+            file.write(verdict.removeprefix(REFUSED))
     finish(verdict, outputs, slot)
 
 
@@ -71,8 +84,8 @@ def finish(verdict: bytes, outputs: list[tuple[bytes, bytes]], slot: "Slot") -> 
                 os.unlink(path)
     if verdict == b"done":
         sys.exit(f"The stage returned without writing {', '.join(missing)}.")
-    if verdict == b"failed":
-        sys.exit(1)  # the stage's traceback has been written already
+    if verdict == b"failed" or verdict.startswith(REFUSED):
+        sys.exit(1)  # the stage's traceback or error has been written already
     sys.exit(f"The worker of slot {slot.name} died during the job (killed? out of memory?); see also {slot.log}.")
 
 
@@ -90,7 +103,7 @@ class Slot:
         self.python = ENV["REGIONFLOW_PYTHON"] if conda == ENV["REGIONFLOW_CONDA"] else f"{conda}/bin/python"
 
     def run(self, request: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """Have the request done. Returns b"done", b"failed" or, if the process died, b"", and the outputs."""
+        """Have the request done. Returns b"done", b"failed", a refusal or (the process died) b"", and the outputs."""
         if ENV["REGIONFLOW_WARM"] == "0":
             return self.run_cold(request)
         for _ in range(3):  # a resident that ends (idle, or of another Python) as we ask has not started the job

@@ -5,7 +5,18 @@ from typing import Self
 
 
 class UserError(ValueError):
-    """Something to be mended outside the code: an image, a file, an option. The text names it and says what to do."""
+    """Something to be mended outside the code: an image, a file, an option. The text names it and says what to do.
+
+    `passing`: another try may succeed with nothing mended, since a connection broke off or a card or disk was full just
+    then. A job that fails with any other is not tried again within its run.
+    """
+
+    passing = False
+
+    def of_the_moment(self) -> Self:
+        """This error, marked as passing."""
+        self.passing = True
+        return self
 
 
 class BadFile(UserError):
@@ -38,5 +49,6 @@ class BadFile(UserError):
             return cls(
                 f"{path}: the file is locked: another program has it open for writing (a notebook, say); "
                 "close it there and run again"
-            )
-        return cls(f"{path}: cannot be read ({error.strerror or error}); the file itself may be sound")
+            ).of_the_moment()
+        problem = f"{path}: cannot be read ({error.strerror or error}); the file itself may be sound"
+        return cls(problem).of_the_moment()

@@ -37,7 +37,7 @@ def whole(path: Path) -> Iterator[Path]:
             size = part.stat().st_size if part.exists() else 0
             raise UserError(
                 f"{path}: no room on the disk (or quota) after {size} bytes; make room and run again"
-            ) from error
+            ).of_the_moment() from error
         raise
     finally:
         part.unlink(missing_ok=True)

@@ -55,7 +55,7 @@ def _pretrained(name: str) -> nn.Module:
         raise ExtractorError(
             f"the weights of {name} are not in the download cache and cannot be fetched ({_first_line(error)}); "
             "connect once, or set `checkpoint` to a local file"
-        ) from error
+        ).of_the_moment() from error
 
 
 def _from_file(name: str, path: Path) -> nn.Module:

@@ -75,11 +75,13 @@ class TimmExtractor:
         except (AssertionError, RuntimeError) as error:
             height, width = batch.shape[2:]
             hint = "another dtype, geometry resize_long with a smaller size, or the CPU"
-            if not isinstance(error, torch.OutOfMemoryError):
+            full = isinstance(error, torch.OutOfMemoryError)
+            if not full:
                 hint = "geometry square, another size or multiple, or norm false"
-            raise ExtractorError(
+            refusal = ExtractorError(
                 f"{self._options.model} fails on an input of {height} x {width} pixels ({error}); try {hint}"
-            ) from error
+            )
+            raise (refusal.of_the_moment() if full else refusal) from error
         by_layer = dict(zip(sorted(set(self._layers)), maps, strict=True))
         chosen = [by_layer[layer] for layer in self._layers]
         if len({m.shape[2:] for m in chosen}) > 1:

@@ -119,7 +119,7 @@ def _run(request: Request, connection: socket.socket, models: ModelCache, watche
             verdict = "done"
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            verdict = "failed"
+            verdict = "failed" if error.passing else f"refused {error}"
         except BaseException:
             traceback.print_exc()
             verdict = "failed"

@@ -78,7 +78,7 @@ def _load(name: str) -> tuple[Any, Any]:
             raise
         where = "" if Path(name).is_dir() else "; connect once, or give a folder with the model"
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{name}: the model cannot be loaded ({first}){where}") from error
+        raise UserError(f"{name}: the model cannot be loaded ({first}){where}").of_the_moment() from error
     if not hasattr(getattr(processor, "image_processor", processor), "post_process_semantic_segmentation"):
         raise UserError(f"{name}: its image processor has no semantic post-processing; see docs/semantics.md")
     return processor, model

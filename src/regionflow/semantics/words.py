@@ -116,7 +116,7 @@ def load_clip(options: WordsOptions) -> tuple[Any, Any, Any]:
             ) from error
         raise UserError(
             f"the weights {pretrained} of {options.model} cannot be had ({first}); connect once, or set `checkpoint`"
-        ) from error
+        ).of_the_moment() from error
     return model.eval().requires_grad_(False), preprocess, library.get_tokenizer(options.model)
 
 

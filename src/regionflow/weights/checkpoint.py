@@ -113,7 +113,7 @@ def _head(path: Path) -> bytes:
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist. Give the path of a weights file.") from None
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.").of_the_moment() from None
 
 
 def _is_safetensors(head: bytes) -> bool:

@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from regionflow.base.errors import UserError
 from regionflow.run.job import Job
 
 
@@ -24,6 +25,11 @@ def run(job: Job) -> None:
         print("working on", image)
         if image == job.options["bad"]:
             raise ValueError(f"{image} is bad")
+        if image in job.options["refused"].split("+"):
+            with Path(f"tried-{image}.txt").open("a") as file:
+                file.write("tried\n")
+            error = UserError(f"{image} has weights of another model")
+            raise error.of_the_moment() if image == job.options["passing"] else error
         if image == job.options["deadly"] and not Path("died.txt").exists():
             Path("died.txt").touch()
             os.kill(os.getpid(), signal.SIGKILL)
