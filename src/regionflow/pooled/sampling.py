@@ -5,7 +5,7 @@ per grid cell: the adjoint of upsampling applied to the mask. It comes straight 
 running sums of the interpolation weights; neither the upsampled features nor a stack of masks is ever made.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,13 @@ Region = Rle | Box
 """An RLE mask of the image's size, or a box (x, y, width, height) in pixels that may lie between pixels."""
 
 Spans = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+Taps = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+"""What `Geometry.taps` gives."""
+Block = tuple[NDArray[np.float64], int, int]
+"""Weights on a part of the grid, and that part's first row and column."""
+
+# Pixels of a mask that are looked at together: 8 MiB for each of their numbers.
+_PIXELS = 1 << 20
 
 
 def check_sizes(regions: Sequence[Region], geometry: Geometry) -> None:
@@ -39,23 +46,92 @@ def region_weights(regions: Sequence[Region], geometry: Geometry) -> sparse.csr_
     by the share that it covers.
     """
     check_sizes(regions, geometry)
-    edges = geometry.cumulative(0), geometry.cumulative(1)
-    columns = geometry.interpolation_matrix(1)
+    blocks = _by_pixels(geometry) if _is_long(geometry) else _by_running_sums(geometry)
     cells, weights = [], []
     for region in regions:
-        if isinstance(region, dict):
-            block, top, left = _mask_block(rle.spans(region), edges[0], columns)
-        else:
-            block, top, left = _box_block(region, edges, geometry), 0, 0
+        block, top, left = blocks(region)
         y, x = np.nonzero(block)
         cells.append((y + top) * geometry.grid[1] + x + left)
         weights.append(block[y, x])
     return _rows(cells, weights, geometry)
 
 
-def _mask_block(
-    spans: Spans, edges: NDArray[np.float64], columns: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], int, int]:
+def _is_long(geometry: Geometry) -> bool:
+    """Whether the interpolation matrices of the two axes hold far more numbers than the image has pixels."""
+    height, width = geometry.image
+    return height * geometry.grid[0] + width * geometry.grid[1] > 4 * height * width
+
+
+def _by_running_sums(geometry: Geometry) -> Callable[[Region], Block]:
+    """Weights of a region on the part of the grid that it touches, from running sums along both axes."""
+    edges = geometry.cumulative(0), geometry.cumulative(1)
+    columns = geometry.interpolation_matrix(1)
+
+    def block(region: Region) -> Block:
+        if isinstance(region, dict):
+            return _mask_block(rle.spans(region), edges[0], columns)
+        x, y, width, height = region
+        down, across = _at(edges[0], y + height) - _at(edges[0], y), _at(edges[1], x + width) - _at(edges[1], x)
+        return np.outer(down, across), 0, 0
+
+    return block
+
+
+def _by_pixels(geometry: Geometry) -> Callable[[Region], Block]:
+    """The same pixel by pixel: slower, but neither time nor memory grows with the square of a long image's length."""
+    taps = geometry.taps(0), geometry.taps(1)
+
+    def block(region: Region) -> Block:
+        if isinstance(region, dict):
+            return _mask_block_by_pixels(rle.spans(region), taps)
+        x, y, width, height = region
+        down, top = _axis_weights(taps[0], y, y + height)
+        across, left = _axis_weights(taps[1], x, x + width)
+        return np.outer(down, across), top, left
+
+    return block
+
+
+def _mask_block_by_pixels(spans: Spans, taps: tuple[Taps, Taps]) -> Block:
+    x, top, bottom = spans
+    if not len(x):
+        return np.zeros((0, 0)), 0, 0
+    (y0, y1, fy), (x0, x1, fx) = taps
+    first_y, first_x = int(y0[top.min()]), int(x0[x[0]])
+    height, width = int(y1[bottom.max() - 1]) - first_y + 1, int(x1[x[-1]]) - first_x + 1
+    block = np.zeros(height * width)
+    lengths = bottom - top
+    ends = np.cumsum(lengths)
+    start = 0
+    while start < len(x):  # as many spans at a time as have about _PIXELS pixels
+        stop = max(start + 1, int(np.searchsorted(ends, ends[start] - lengths[start] + _PIXELS)))
+        size, offsets = lengths[start:stop], ends[start:stop] - lengths[start:stop]
+        px = np.repeat(x[start:stop], size)
+        py = np.arange(offsets[0], offsets[0] + size.sum()) - np.repeat(offsets - top[start:stop], size)
+        for cells_y, part_y in ((y0[py], 1 - fy[py]), (y1[py], fy[py])):
+            for cells_x, part_x in ((x0[px], 1 - fx[px]), (x1[px], fx[px])):
+                cells = (cells_y - first_y) * width + cells_x - first_x
+                block += np.bincount(cells, part_y * part_x, minlength=len(block))
+        start = stop
+    return block.reshape(height, width), first_y, first_x
+
+
+def _axis_weights(taps: Taps, begin: float, end: float) -> tuple[NDArray[np.float64], int]:
+    """Weights of the cells that the pixels from `begin` to `end` touch (on the edges by their share); the first cell."""
+    lower, upper, fraction = taps
+    begin, end = max(begin, 0.0), min(end, float(len(lower)))
+    if end <= begin:
+        return np.zeros(0), 0
+    pixels = np.arange(int(begin), int(np.ceil(end)))
+    share = np.minimum(end, pixels + 1) - np.maximum(begin, pixels)
+    first = int(lower[pixels[0]])
+    size = int(upper[pixels[-1]]) - first + 1
+    weights: NDArray[np.float64] = np.bincount(lower[pixels] - first, share * (1 - fraction[pixels]), minlength=size)
+    weights += np.bincount(upper[pixels] - first, share * fraction[pixels], minlength=size)
+    return weights, first
+
+
+def _mask_block(spans: Spans, edges: NDArray[np.float64], columns: NDArray[np.float64]) -> Block:
     """Weights of one mask on the part of the grid that it touches, and that part's first row and column."""
     x, top, bottom = spans
     if not len(x):
@@ -75,12 +151,6 @@ def _mask_block(
 def _support(weights: NDArray[np.float64]) -> slice:
     inside = np.flatnonzero(weights)
     return slice(int(inside[0]), int(inside[-1]) + 1)
-
-
-def _box_block(box: Box, edges: tuple[NDArray[np.float64], NDArray[np.float64]], geometry: Geometry) -> NDArray:
-    x, y, width, height = box
-    down, across = _at(edges[0], y + height) - _at(edges[0], y), _at(edges[1], x + width) - _at(edges[1], x)
-    return np.outer(down, across)
 
 
 def _at(edges: NDArray[np.float64], place: float) -> NDArray[np.float64]:
