@@ -117,7 +117,7 @@ def _mask_block_by_pixels(spans: Spans, taps: tuple[Taps, Taps]) -> Block:
 
 
 def _axis_weights(taps: Taps, begin: float, end: float) -> tuple[NDArray[np.float64], int]:
-    """Weights of the cells that the pixels from `begin` to `end` touch (on the edges by their share); the first cell."""
+    """Weights of the cells that the pixels from `begin` to `end` touch (edges by their share); the first cell."""
     lower, upper, fraction = taps
     begin, end = max(begin, 0.0), min(end, float(len(lower)))
     if end <= begin:
@@ -126,7 +126,8 @@ def _axis_weights(taps: Taps, begin: float, end: float) -> tuple[NDArray[np.floa
     share = np.minimum(end, pixels + 1) - np.maximum(begin, pixels)
     first = int(lower[pixels[0]])
     size = int(upper[pixels[-1]]) - first + 1
-    weights: NDArray[np.float64] = np.bincount(lower[pixels] - first, share * (1 - fraction[pixels]), minlength=size)
+    weights = np.zeros(size)
+    weights += np.bincount(lower[pixels] - first, share * (1 - fraction[pixels]), minlength=size)
     weights += np.bincount(upper[pixels] - first, share * fraction[pixels], minlength=size)
     return weights, first
 
