@@ -21,6 +21,8 @@ from regionflow.masks.tree import MergeTree
 SOURCE = "merge_tree"
 OWN_HEIGHT = 0.6
 """How much of a node's own height counts against it; 1 would be its persistence."""
+SCENE_CONTRAST = 35.7
+"""Mean `contrast` of the drawn scenes to which `predicted_iou` was fitted."""
 IOU_POWER, IOU_HALF = 1.38, 0.53
 
 Floats = NDArray[np.float64]
@@ -46,7 +48,7 @@ def generate(image: NDArray[np.uint8], options: MergeTreeOptions) -> list[Annota
     height, width = image.shape[:2]
     tree = build(image, options)
     scores = prominence(tree)
-    predicted = predicted_iou(scores)
+    predicted = predicted_iou(scores * SCENE_CONTRAST / contrast(image))
     nodes = select(tree, scores, options)
     nodes = nodes[predicted[nodes] >= options.pred_iou_thresh]
     parent_height = np.maximum(tree.parent_height, 1e-12)
@@ -90,6 +92,16 @@ def prominence(tree: MergeTree) -> Floats:
     scores = (tree.parent_height - OWN_HEIGHT * tree.height) * compactness
     scores[tree.root] = -np.inf if len(tree) > 1 else 1.0
     return scores
+
+
+def contrast(image: NDArray[np.uint8]) -> float:
+    """Spread of the colours of an image in Lab: the root of the summed variances, at least 5.
+
+    Distances in a dark or pale image are small throughout; its regions are no less likely for that.
+    """
+    step = max(1, max(image.shape[:2]) // 512)
+    lab = cells.to_lab(np.ascontiguousarray(image[::step, ::step]))
+    return max(float(np.sqrt(lab.reshape(-1, 3).var(axis=0).sum())), 5.0)
 
 
 def predicted_iou(scores: Floats) -> Floats:
