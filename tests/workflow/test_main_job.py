@@ -207,7 +207,7 @@ def test_mistakes_are_told_before_any_job(workspace):
         ("masks/merge_tree/nobody.json", "there is no image 'nobody' in photos"),
         (
             "masks/grph/one.json",
-            "'grph' is not declared under segmenters in the configuration (known: merge_tree, graph",
+            "'grph' is not declared under segmenters in the configuration; did you mean graph?",
         ),
         ("superpixels/fine/one.json", "'fine' is not declared under superpixels"),
         ("labels/dino/default/one.png", "'dino' is not declared under extractors"),
