@@ -2,8 +2,6 @@
 
 import sys
 
-from regionflow.run.prune import leftovers
-
 
 rule images:
     """Read every image once: size, sha256, and the reason if it cannot be read."""
@@ -42,29 +40,12 @@ localrules:
     prune,
 
 
-def file_patterns():
-    """Folder and regular expression of every file that a rule makes, logs included."""
-    files = [file for rule in workflow.rules for file in (*rule.output, *rule.log)]
-    return [(_folder(file.constant_prefix()), file.regex().pattern) for file in files]
-
-
-def _folder(prefix):
-    """The folder that a path starting like this lies in."""
-    return prefix.rpartition("/")[0]
-
-
-def left_behind(wildcards):
-    """The files that would be removed."""
-    return [str(path) for path in leftovers(file_patterns(), IMAGES)]
-
-
-def prune_job(wildcards):
-    """What regionflow.run.prune is told."""
-    return canonical_json({"images": CONFIG.images.canonical(), "patterns": file_patterns()})
-
-
 rule prune:
     """Remove every file in results/ and logs/ of an image that is no longer in the set."""
+    log:
+        "logs/prune.log",
+    conda:
+        ENV
     params:
         files=left_behind,
         job=prune_job,
@@ -72,4 +53,4 @@ rule prune:
     message:
         "Files of images that have left the set: {params.files}"
     shell:
-        "{params.python:q} -m regionflow.run.prune <<< {params.job:q}"
+        "{params.python:q} -m regionflow.run.prune <<< {params.job:q} 2>&1 | tee {log:q}"

@@ -1,7 +1,7 @@
 """What a plain `snakemake` makes, and what it says at its end."""
 
 from regionflow.run import summary
-from regionflow.run.prune import told_leftovers
+from regionflow.run import prune as pruning
 from regionflow.run.summary import look_at
 
 
@@ -61,6 +61,30 @@ def sights():
 
 def end_of_run():
     """What a run says at its end, however it ended."""
-    left = told_leftovers(file_patterns(), IMAGES) if VERSIONS.gone else ""
+    left = pruning.told_leftovers(file_patterns(), IMAGES) if VERSIONS.gone else ""
     tables = rules.images.output.table, rules.problems.output.problems
     return summary.end_of_run(CONFIG, IMAGE_SET, *tables, [left])
+
+
+# What prune removes.
+
+
+def file_patterns():
+    """Folder and regular expression of every file that a rule makes, logs included."""
+    files = [file for rule in workflow.rules for file in (*rule.output, *rule.log)]
+    return [(_folder(file.constant_prefix()), file.regex().pattern) for file in files]
+
+
+def _folder(prefix):
+    """The folder that a path starting like this lies in."""
+    return prefix.rpartition("/")[0]
+
+
+def left_behind(wildcards):
+    """The files that would be removed."""
+    return [str(path) for path in pruning.leftovers(file_patterns(), IMAGES)]
+
+
+def prune_job(wildcards):
+    """What regionflow.run.prune is told."""
+    return canonical_json({"images": CONFIG.images.canonical(), "patterns": file_patterns()})
