@@ -47,12 +47,20 @@ def left(workflow: FakeWorkflow) -> list[str]:
     return [*map(str, workflow.processes()), *hidden, *folders]
 
 
+def gone(workflow: FakeWorkflow) -> None:
+    """Nothing is left after at most ten seconds."""
+    deadline = time.monotonic() + SECONDS
+    while remains := left(workflow):
+        assert time.monotonic() < deadline, remains
+        time.sleep(0.05)
+
+
 def finish(workflow: FakeWorkflow, images: int) -> dict[str, str]:
     """Run to the end after a kill; nothing is left then, whatever the kill was."""
     workflow.unlock()
     run = workflow.run("--cores", "3", "--keep-going", "--config", f"images={images}")
     assert run.returncode == 0, run.stdout + run.stderr
-    wait_for(lambda: not left(workflow), SECONDS)
+    gone(workflow)
     return workflow.outputs()
 
 
@@ -82,7 +90,7 @@ def test_a_kill_while_native_code_is_busy_leaves_nothing(workflow, who):
     if who == "everything":  # nobody is left to clear up: the next start does
         wait_for(lambda: not workflow.processes(), SECONDS)
     else:
-        wait_for(lambda: not left(workflow), SECONDS)
+        gone(workflow)
     assert finish(workflow, 2) == complete(2)
 
 
@@ -94,14 +102,14 @@ def test_a_resident_that_loses_its_watcher_ends_with_it(workflow):
     hold.unlink()
     kill(workflow, "watcher.py")
     assert process.wait(60) == 1  # the job failed
-    wait_for(lambda: not left(workflow), SECONDS)
+    gone(workflow)
     assert finish(workflow, 1) == complete(1)
 
 
 def test_a_finished_run_leaves_nothing_warm_or_cold(workflow):
     for warm in (True, False):
         assert workflow.run("--cores", "2", "--config", "images=1", f"warm={warm}").returncode == 0
-        wait_for(lambda: not left(workflow), SECONDS)
+        gone(workflow)
         workflow.clear()
 
 
@@ -128,5 +136,5 @@ def test_seeded_kills_of_a_run_of_twelve_images(workflow, seed):
     if who == "everything":
         wait_for(lambda: not workflow.processes(), SECONDS)
     else:
-        wait_for(lambda: not left(workflow), SECONDS)
+        gone(workflow)
     assert finish(workflow, 12) == complete(12)

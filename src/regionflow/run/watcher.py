@@ -13,6 +13,7 @@ import time
 
 PART = ".part"  # regionflow.base.files.PART
 SECONDS = 0.25
+LINGER_SECONDS = 3  # what kills a resident may be about to kill the run, which takes longer to die
 
 
 def main(run: str, directory: str, command: list[str]) -> None:
@@ -83,6 +84,11 @@ def watch(pipe: int, resident: int, run: str, directory: str) -> None:
         if client_gone or resident_gone:
             remove(temporary)
             client, temporary = "", []
+    killed = os.WIFSIGNALED(os.waitpid(resident, 0)[1])
+    deadline = time.monotonic() + LINGER_SECONDS
+    while killed and not run_over and time.monotonic() < deadline:
+        time.sleep(0.05)
+        run_over = bool(run) and not alive(run)
     if run_over:
         remove_directory(directory)
 
