@@ -1,30 +1,8 @@
 """Masks, regions, clusters and class names against ground truth: `snakemake evaluate`."""
 
-from regionflow.base.errors import UserError
-from regionflow.run.truth_files import truth_files
-
 
 localrules:
     evaluate,
-
-
-def truth(wildcards):
-    """The files of the ground truth; their content is not in the options."""
-    try:
-        return truth_files(CONFIG, IMAGES)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def evaluated(pattern, variants):
-    """The scores of all variants under targets."""
-    return [pattern.format(**names) for names in variants]
-
-
-def targeted_segmenters():
-    """The segmenters of the kinds of region under targets, each once."""
-    names = dict.fromkeys(CONFIG.regions[name].segmenter for name in CONFIG.targets.regions)
-    return [{"segmenter": name} for name in names if name is not None]
 
 
 rule mask_scores:

@@ -4,18 +4,6 @@
 include: "named.smk"
 
 
-def exported(wildcards):
-    """What `snakemake export` makes."""
-    files = []
-    for names in variants():
-        files += [
-            pattern.format(**names)
-            for pattern in (rules.coco.output.coco, rules.region_table.output.table, rules.classes.output.classes)
-        ]
-        files += per_image(rules.colour_map.output.map.format(**names, image="{image}"))
-    return files
-
-
 localrules:
     export,
 

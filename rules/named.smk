@@ -1,12 +1,6 @@
 """Regions with class names in forms that other tools open: part of `snakemake export`."""
 
 
-def over_named(name):
-    """The params of a rule over the named regions of the whole set."""
-    outputs = rules.semantics.output
-    return stage(name, regions=rules.regions.output.regions, names=outputs.table, maps=outputs.map)
-
-
 rule named_coco:
     """COCO instances of the set, classes as categories."""
     input:
@@ -109,19 +103,3 @@ rule named_classes:
         **over_named("named_classes"),
     shell:
         RUN
-
-
-def exported_names(wildcards):
-    """What `snakemake export` makes of class names."""
-    files = []
-    for names in named_variants():
-        of_set = (
-            rules.named_coco.output.coco,
-            rules.named_panoptic.output.panoptic,
-            rules.named_table.output.csv,
-            rules.named_classes.output.classes,
-        )
-        files += [pattern.format(**names) for pattern in of_set]
-        for pattern in (rules.named_map.output.map, rules.panoptic_map.output.map):
-            files += per_image(pattern.format(**names, image="{image}"))
-    return files

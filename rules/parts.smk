@@ -1,24 +1,6 @@
 """What part-whole hierarchies are learned from: a teacher's masks for every patch, and their embeddings."""
 
 
-def teacher_weights(wildcards):
-    """The weight file of the segmenter that teaches part-whole hierarchies."""
-    if problems := preflight.part_problems(CONFIG):
-        raise WorkflowError("\n".join(["Part-whole hierarchies cannot be made:", *problems]))
-    path = CONFIG.segmenters[CONFIG.parts.teacher.segmenter].weights()
-    return [] if path is None else ancient(str(path))
-
-
-def embedder_checkpoint(wildcards):
-    """The local weights of the embedder; their content is in the options of rule parts_targets."""
-    return [] if CONFIG.parts.embedder.checkpoint is None else ancient(CONFIG.parts.embedder.checkpoint)
-
-
-def start_checkpoint(wildcards):
-    """The checkpoint that is fine-tuned; its content is in the options of rule parts_model."""
-    return [] if CONFIG.parts.training.start is None else ancient(CONFIG.parts.training.start)
-
-
 rule parts_masks:
     """Three nested masks for every patch of one image."""
     input:

@@ -1,13 +1,5 @@
 """What learns part-whole hierarchies: the network of columns, its probe, and its islands. `snakemake parts`"""
 
-from regionflow.parts.classes import has_classes
-
-
-def part_files(wildcards):
-    """What `snakemake parts` makes."""
-    files = [rules.parts_model.output.model, rules.parts_agreement.output.table]
-    return files + ([rules.parts_test.output.accuracy] if has_classes(IMAGES) else [])
-
 
 localrules:
     parts,

@@ -1,11 +1,6 @@
 """Pictures for people: overlays, the contact sheet, and with `snakemake report` the page."""
 
 
-def pages(wildcards):
-    """What `snakemake report` makes."""
-    return [rules.page.output.page.format(**names) for names in variants()]
-
-
 localrules:
     report,
 

@@ -1,4 +1,4 @@
-"""How a rule becomes a job: what Snakemake records of it, the command that runs it, and the slots of this run."""
+"""What a job is: what Snakemake records of it, the command that runs it, and the slots of this run."""
 
 from regionflow.base.options import canonical_json
 from regionflow.images.find import listing

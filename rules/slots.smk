@@ -42,8 +42,9 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
         limit_gpu(workflow, planned.gpu)
     if limit == 0:  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start
         limit_gpu(workflow, planned.cpu)
-    os.environ.update(planned.environment(), REGIONFLOW_SCRIPTS=str(scripts))
-    leftovers.remove_at_exit(Path(os.environ["REGIONFLOW_RUN_DIR"]))
+    environment = planned.environment()
+    os.environ.update(environment, REGIONFLOW_SCRIPTS=str(scripts))
+    leftovers.remove_at_exit(Path(environment["REGIONFLOW_RUN_DIR"]))
     on_cluster = workflow.resource_settings.nodes is not None and not workflow.remote_exec
     if not on_cluster:
         logger.info(f"regionflow: {planned.describe()}")

@@ -88,3 +88,42 @@ def left_behind(wildcards):
 def prune_job(wildcards):
     """What regionflow.run.prune is told."""
     return canonical_json({"images": CONFIG.images.canonical(), "patterns": file_patterns()})
+
+
+def over_named(name):
+    """The params of a rule over the named regions of the whole set."""
+    outputs = rules.semantics.output
+    return stage(name, regions=rules.regions.output.regions, names=outputs.table, maps=outputs.map)
+
+
+def exported_names(wildcards):
+    """What `snakemake export` makes of class names."""
+    files = []
+    for names in named_variants():
+        of_set = (
+            rules.named_coco.output.coco,
+            rules.named_panoptic.output.panoptic,
+            rules.named_table.output.csv,
+            rules.named_classes.output.classes,
+        )
+        files += [pattern.format(**names) for pattern in of_set]
+        for pattern in (rules.named_map.output.map, rules.panoptic_map.output.map):
+            files += per_image(pattern.format(**names, image="{image}"))
+    return files
+
+
+def exported(wildcards):
+    """What `snakemake export` makes."""
+    files = []
+    for names in variants():
+        files += [
+            pattern.format(**names)
+            for pattern in (rules.coco.output.coco, rules.region_table.output.table, rules.classes.output.classes)
+        ]
+        files += per_image(rules.colour_map.output.map.format(**names, image="{image}"))
+    return files
+
+
+def pages(wildcards):
+    """What `snakemake report` makes."""
+    return [rules.page.output.page.format(**names) for names in variants()]

@@ -1,0 +1,85 @@
+"""The input functions of class names, evaluation and part-whole hierarchies."""
+
+from regionflow.base.errors import UserError
+from regionflow.parts.classes import has_classes
+from regionflow.run.truth_files import truth_files
+from snakemake.exceptions import WorkflowError
+
+
+def examples(wildcards):
+    """The examples of a labeler. Their content is in the options, so their time of change does not matter."""
+    labeler = declared("labelers", wildcards)
+    if not labeler.is_fitted:
+        raise WorkflowError(f"labeler {wildcards.labeler!r} is not fitted to examples")
+    return ancient(str(labeler.path))
+
+
+def pooled_set_of_labeler(wildcards):
+    """The region features of the set that a labeler looks at."""
+    extractor = declared("labelers", wildcards).reads_features_of
+    return rules.pooled_set.output.pooled.format(extractor=extractor, regions=wildcards.regions)
+
+
+def labeler_inputs(wildcards):
+    """What a labeler looks at beside the regions."""
+    labeler, names = declared("labelers", wildcards), dict(wildcards.items())
+    inputs = {}
+    if labeler.reads_image:
+        inputs["image"] = image_path(wildcards)
+    if labeler.reads_features_of:
+        inputs["pooled"] = rules.pooled.output.pooled.format(**names, extractor=labeler.reads_features_of)
+    if labeler.is_fitted:
+        inputs["classifier"] = rules.classifier.output.classifier.format(**names)
+    return inputs
+
+
+def shown_names(wildcards):
+    """The class names that pictures show: those of the first labeler under targets, if there is one."""
+    names = {**dict(wildcards.items()), "labeler": next(iter(CONFIG.targeted_labelers), None)}
+    if names["labeler"] is None:
+        return {}
+    outputs = rules.semantics.output
+    return {"names": outputs.table.format(**names), "named": outputs.map.format(**names)}
+
+
+def truth(wildcards):
+    """The files of the ground truth; their content is not in the options."""
+    try:
+        return truth_files(CONFIG, IMAGES)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def evaluated(pattern, variants):
+    """The scores of all variants under targets."""
+    return [pattern.format(**names) for names in variants]
+
+
+def targeted_segmenters():
+    """The segmenters of the kinds of region under targets, each once."""
+    names = dict.fromkeys(CONFIG.regions[name].segmenter for name in CONFIG.targets.regions)
+    return [{"segmenter": name} for name in names if name is not None]
+
+
+def teacher_weights(wildcards):
+    """The weight file of the segmenter that teaches part-whole hierarchies."""
+    if problems := preflight.part_problems(CONFIG):
+        raise WorkflowError("\n".join(["Part-whole hierarchies cannot be made:", *problems]))
+    path = CONFIG.segmenters[CONFIG.parts.teacher.segmenter].weights()
+    return [] if path is None else ancient(str(path))
+
+
+def embedder_checkpoint(wildcards):
+    """The local weights of the embedder; their content is in the options of rule parts_targets."""
+    return [] if CONFIG.parts.embedder.checkpoint is None else ancient(CONFIG.parts.embedder.checkpoint)
+
+
+def start_checkpoint(wildcards):
+    """The checkpoint that is fine-tuned; its content is in the options of rule parts_model."""
+    return [] if CONFIG.parts.training.start is None else ancient(CONFIG.parts.training.start)
+
+
+def part_files(wildcards):
+    """What `snakemake parts` makes."""
+    files = [rules.parts_model.output.model, rules.parts_agreement.output.table]
+    return files + ([rules.parts_test.output.accuracy] if has_classes(IMAGES) else [])
