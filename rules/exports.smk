@@ -12,7 +12,6 @@ rule export:
     """Every form for every variant under targets."""
     input:
         exported,
-        exported_names,
 
 
 rule coco:
@@ -89,3 +88,12 @@ rule classes:
         **stage("classes"),
     shell:
         RUN
+
+
+# What `snakemake export` makes, for every variant.
+EXPORTED = [
+    rules.coco.output.coco,
+    rules.region_table.output.table,
+    rules.colour_map.output.map,
+    rules.classes.output.classes,
+]

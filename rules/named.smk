@@ -103,3 +103,14 @@ rule named_classes:
         **over_named("named_classes"),
     shell:
         RUN
+
+
+# What `snakemake export` makes of class names, for every labeler.
+EXPORTED_NAMES = [
+    rules.named_coco.output.coco,
+    rules.named_panoptic.output.panoptic,
+    rules.named_table.output.csv,
+    rules.named_classes.output.classes,
+    rules.named_map.output.map,
+    rules.panoptic_map.output.map,
+]

@@ -96,31 +96,13 @@ def over_named(name):
     return stage(name, regions=rules.regions.output.regions, names=outputs.table, maps=outputs.map)
 
 
-def exported_names(wildcards):
-    """What `snakemake export` makes of class names."""
-    files = []
-    for names in named_variants():
-        of_set = (
-            rules.named_coco.output.coco,
-            rules.named_panoptic.output.panoptic,
-            rules.named_table.output.csv,
-            rules.named_classes.output.classes,
-        )
-        files += [pattern.format(**names) for pattern in of_set]
-        for pattern in (rules.named_map.output.map, rules.panoptic_map.output.map):
-            files += per_image(pattern.format(**names, image="{image}"))
-    return files
-
-
 def exported(wildcards):
-    """What `snakemake export` makes."""
+    """What `snakemake export` makes: every form for every variant, and with class names for every labeler."""
+    every = [(EXPORTED, names) for names in variants()] + [(EXPORTED_NAMES, names) for names in named_variants()]
     files = []
-    for names in variants():
-        files += [
-            pattern.format(**names)
-            for pattern in (rules.coco.output.coco, rules.region_table.output.table, rules.classes.output.classes)
-        ]
-        files += per_image(rules.colour_map.output.map.format(**names, image="{image}"))
+    for patterns, names in every:
+        for pattern in patterns:
+            files += per_image(pattern.format(**names, image="{image}"))[: None if "{image}" in pattern else 1]
     return files
 
 

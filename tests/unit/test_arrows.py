@@ -9,7 +9,6 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src/regionflow"
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
-STEPS = {"images", "masks", "superpixels", "regions", "features", "pooled", "labels"}
 TOP = {"cli", "dataset", "verify", "__init__"}
 
 
