@@ -1,4 +1,4 @@
-"""Masks, regions, clusters and class names against ground truth: `snakemake evaluate`."""
+"""Masks, regions, clusters and class names against ground truth: `snakemake --cores all evaluate`."""
 
 
 localrules:

@@ -1,4 +1,4 @@
-"""The labelled regions in forms that other tools open: `snakemake export`."""
+"""The labelled regions in forms that other tools open: `snakemake --cores all export`."""
 
 
 include: "named.smk"
@@ -90,7 +90,7 @@ rule classes:
         RUN
 
 
-# What `snakemake export` makes, for every variant.
+# What `snakemake --cores all export` makes, for every variant.
 EXPORTED = [
     rules.coco.output.coco,
     rules.region_table.output.table,

@@ -80,6 +80,6 @@ def start_checkpoint(wildcards):
 
 
 def part_files(wildcards):
-    """What `snakemake parts` makes."""
+    """What `snakemake --cores all parts` makes."""
     files = [rules.parts_model.output.model, rules.parts_agreement.output.table]
     return files + ([rules.parts_test.output.accuracy] if has_classes(IMAGES) else [])

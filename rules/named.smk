@@ -1,4 +1,4 @@
-"""Regions with class names in forms that other tools open: part of `snakemake export`."""
+"""Regions with class names in forms that other tools open: part of `snakemake --cores all export`."""
 
 
 rule named_coco:
@@ -105,7 +105,7 @@ rule named_classes:
         RUN
 
 
-# What `snakemake export` makes of class names, for every labeler.
+# What `snakemake --cores all export` makes of class names, for every labeler.
 EXPORTED_NAMES = [
     rules.named_coco.output.coco,
     rules.named_panoptic.output.panoptic,

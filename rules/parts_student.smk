@@ -1,4 +1,4 @@
-"""What learns part-whole hierarchies: the network of columns, its probe, and its islands. `snakemake parts`"""
+"""What learns part-whole hierarchies: the network of columns, its probe, and its islands. `snakemake --cores all parts`"""
 
 
 localrules:

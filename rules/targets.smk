@@ -97,7 +97,7 @@ def over_named(name):
 
 
 def exported(wildcards):
-    """What `snakemake export` makes: every form for every variant, and with class names for every labeler."""
+    """What `snakemake --cores all export` makes: every form for every variant, and with class names for every labeler."""
     every = [(EXPORTED, names) for names in variants()] + [(EXPORTED_NAMES, names) for names in named_variants()]
     files = []
     for patterns, names in every:

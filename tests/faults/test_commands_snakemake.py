@@ -15,6 +15,8 @@ from helpers.workflow import ROOT, Workspace
 from regionflow.run.stages import STAGES
 
 MASKS = STAGES["masks"].default
+TRUTH = "--config truth='{type: label_maps, dir: photos, values: classes}'"
+TREE = "--config parts='{teacher: {segmenter: merge_tree}}'"
 DOCUMENTS = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What each documented command becomes over two small photos; None: why it is not run here.
 COMMANDS = {
@@ -37,7 +39,20 @@ COMMANDS = {
     "snakemake --delete-temp-output": "snakemake --delete-temp-output",
     "snakemake --unlock": "snakemake --unlock",
     "snakemake --cores 4 verify": "snakemake --cores 4 verify",
+    "snakemake --cores all verify": "snakemake --cores all verify -n",
     "regionflow verify results --keep": "regionflow verify results --keep",
+    "snakemake --cores 1 prune": "snakemake --cores 1 prune",
+    "snakemake prune -n": "snakemake prune -n",
+    "snakemake --cores 4 evaluate": f"snakemake --cores 4 {TRUTH} -n -- evaluate",
+    "snakemake --cores all evaluate": f"snakemake --cores all {TRUTH} -n -- evaluate",
+    "snakemake --cores all parts": f"snakemake --cores all {TREE} -n -- parts",
+    "snakemake --cores 16 --resources gpu=1 --configfile config/presets/part_whole.yaml "
+    "--config images='{dir: imagenette2, split_from: folder}' -- parts": (
+        f"snakemake --cores 16 --resources gpu=1 --configfile {ROOT}/config/presets/part_whole.yaml "
+        "--config images='{dir: photos, split_from: folder}' -n -- parts"
+    ),
+    "snakemake --cores 1 weights/seem_focall_v0.pt": "snakemake --cores 1 weights/seem_focall_v0.pt -n",
+    "regionflow scenes DIR --count 100": "regionflow scenes drawn --count 2",
     "regionflow masks photo.jpg --out out": "regionflow masks photos/a.png --out out",
     "regionflow amg results/masks/sam_vit_h --out DIR --form png": (
         f"regionflow amg out/masks/{MASKS} --out D --form png"
@@ -56,6 +71,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("commands")
     save_photos(folder / "photos", ["a.png", "holiday/b.png"])
     (folder / "config").mkdir()
+    (folder / "results").mkdir()
     for name in ("config/config.yaml", "my.yaml"):
         (folder / name).write_text(yaml.safe_dump({"images": {"dir": "photos"}, "clusters": {"k": 4}}))
     return folder
@@ -79,7 +95,7 @@ def documented() -> set[str]:
     """Every command line in the documents, without comments."""
     found = set()
     for path in DOCUMENTS:
-        text = path.read_text()
+        text = path.read_text().replace("\\\n", " ")
         lines = [*re.findall(r"^    (.+)$", text, re.MULTILINE), *re.findall(r"`([^`\n]+(?:\n[^`\n]+)?)`", text)]
         for line in lines:
             for part in re.split(r"; do |; done|;", " ".join(line.split())):

@@ -103,11 +103,11 @@ class Config(Options):
     clusters: ClustersOptions = ClustersOptions()
     """Automatic labels."""
     truth: TruthOptions | None = None
-    """Ground truth, for `snakemake evaluate`; null: none, or with images.sample `truth` that of these pictures."""
+    """Ground truth, for target `evaluate`; null: none, or with images.sample `truth` that of these pictures."""
     evaluate: EvaluateOptions = EvaluateOptions()
     """What is measured against the ground truth."""
     parts: PartsOptions = PartsOptions()
-    """Part-whole hierarchies: `snakemake parts`."""
+    """Part-whole hierarchies: `snakemake --cores all parts`."""
     report: ReportOptions = ReportOptions()
     """Pictures for people."""
     runtime: RuntimeOptions = RuntimeOptions()

