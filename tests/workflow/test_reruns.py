@@ -96,6 +96,10 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         "segmenters.sam.points_per_side": None,
         "segmenters.sam.point_grids": [[[0.5, 0.5]]],
     },
+    "extractors.vit.position_embedding": {
+        "extractors.vit.position_embedding": "released",
+        "extractors.vit.model": "vit_small_patch14_dinov2.lvd142m",
+    },
     "images.dir": {"images.dir": "elsewhere"},
     "images.bands": {"images.bands": [3, 2, 1]},
     "images.table": {"images.dir": None, "images.table": "table.tsv"},
