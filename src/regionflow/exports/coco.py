@@ -28,17 +28,7 @@ def write_coco(path: Path, rows: Sequence[ImageRow], images: Iterable[LabelledIm
             {"id": c + 1, "name": name, "supercategory": "cluster", "color": colour}
             for c, (name, colour) in enumerate(classes(k))
         ],
-        "images": [
-            {
-                "id": number,
-                "file_name": row.id + Path(row.path).suffix,
-                "height": row.height,
-                "width": row.width,
-                "path": row.path,
-                "split": row.split,
-            }
-            for number, row in enumerate(rows, start=1)
-        ],
+        "images": image_records(rows),
     }
     written = left_out = 0
     with whole(path) as part, part.open("w", encoding="utf-8") as file:
@@ -55,6 +45,21 @@ def write_coco(path: Path, rows: Sequence[ImageRow], images: Iterable[LabelledIm
                 file.write(canonical_json({**instance, "parent": image.parent[region["region_id"]]}))
         file.write("\n]}\n")
     return left_out
+
+
+def image_records(rows: Sequence[ImageRow]) -> list[dict[str, Any]]:
+    """COCO's record of every image, ids from 1 in the order of the rows; path and split are beside COCO's own keys."""
+    return [
+        {
+            "id": number,
+            "file_name": row.id + Path(row.path).suffix,
+            "height": row.height,
+            "width": row.width,
+            "path": row.path,
+            "split": row.split,
+        }
+        for number, row in enumerate(rows, start=1)
+    ]
 
 
 def _instance(region: dict[str, Any], number: int, image: int, cluster: int, labels: Labels) -> dict[str, Any]:

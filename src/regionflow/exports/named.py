@@ -17,6 +17,7 @@ from regionflow import __version__
 from regionflow.base.errors import BadFile
 from regionflow.base.files import whole, write_table
 from regionflow.base.options import canonical_json
+from regionflow.exports.coco import image_records
 from regionflow.formats import rle
 from regionflow.formats.images import ImageRow
 from regionflow.formats.labels import read_label_map
@@ -151,15 +152,5 @@ def _head(rows: Sequence[ImageRow], names: Sequence[str]) -> dict[str, Any]:
             {"id": c + 1, "name": name, "supercategory": "", "isthing": 1, "color": colours[c]}
             for c, name in enumerate(names)
         ],
-        "images": [
-            {
-                "id": number,
-                "file_name": row.id + Path(row.path).suffix,
-                "height": row.height,
-                "width": row.width,
-                "path": row.path,
-                "split": row.split,
-            }
-            for number, row in enumerate(rows, start=1)
-        ],
+        "images": image_records(rows),
     }
