@@ -1,5 +1,6 @@
 """Loaded models, kept from job to job."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ class ModelCache:
     def __init__(self, limit: int = 2) -> None:
         self.limit = limit
         self.loads = 0
+        self.load_seconds = 0.0
         self._models: OrderedDict[Hashable, Any] = OrderedDict()
 
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
@@ -22,6 +24,8 @@ class ModelCache:
         else:
             while len(self._models) >= self.limit:
                 self._models.popitem(last=False)
+            begin = time.monotonic()
             self._models[key] = load()
             self.loads += 1
+            self.load_seconds += time.monotonic() - begin
         return self._models[key]

@@ -9,11 +9,9 @@ lasts as long as its process); its watcher ends it when the run ends and when it
 import contextlib
 import faulthandler
 import os
-import resource
 import socket
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from pathlib import Path
 
 from regionflow.base.errors import UserError
 from regionflow.run import stage
+from regionflow.run.costs import Meter, tell
 from regionflow.run.job import ModelCache
 from regionflow.run.leftovers import RECORD, record
 from regionflow.run.watcher import start_time
@@ -105,7 +104,7 @@ def _output_to(stdout: int, stderr: int) -> Iterator[None]:
 
 def _run(request: Request, connection: socket.socket, models: ModelCache, watcher: Watcher) -> bool:
     """Run one job and tell the client how it went. Returns whether it succeeded."""
-    started, loads = time.monotonic(), models.loads
+    meter = Meter(models)
     with _output_to(request.stdout, request.stderr):
         try:
             os.chdir(request.cwd)
@@ -114,8 +113,7 @@ def _run(request: Request, connection: socket.socket, models: ModelCache, watche
             watcher.starts(request.token, [temporary for temporary, _ in outputs])
             send(connection, "started", *(str(path) for pair in outputs for path in pair))
             stage.run(job, request.scripts)
-            where = f"{os.environ['REGIONFLOW_SLOT']} (process {os.getpid()}, {_peak_gib():.2f} GiB at most)"
-            print(f"{job.stage}: {time.monotonic() - started:.3f} s in {where}; models loaded: {models.loads - loads}")
+            tell(meter.record(job.stage, job.names, job.threads), meter.loads())
             verdict = "done"
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -126,11 +124,6 @@ def _run(request: Request, connection: socket.socket, models: ModelCache, watche
     watcher.over()
     send(connection, verdict)
     return verdict == "done"
-
-
-def _peak_gib() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def main(mode: str, where: str) -> None:

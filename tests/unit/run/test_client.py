@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from regionflow.formats.records import read_records
 from regionflow.run.slots import Slots
 
 ROOT = Path(__file__).parents[3]
@@ -80,6 +81,16 @@ def test_output_of_python_and_of_native_code_is_the_client_s(machine: Machine) -
     assert "from Python\n" in result.stdout and "from a child\n" in result.stdout
     assert result.stderr == "from elsewhere"
     assert "models loaded: 0" in result.stdout
+
+
+def test_what_a_job_cost_is_recorded(machine: Machine) -> None:
+    machine.run("import time; job.models.get('model', lambda t=time: t.sleep(0.05)); bytearray(80 << 20)")
+    (record,) = read_records("obey", machine.directory / "logs/records")
+    assert record.seconds > record.load_seconds >= 0.05
+    assert record.peak_mib > 80 and record.slot == "cpu-0"
+    machine.run()
+    (record,) = read_records("obey", machine.directory / "logs/records")  # of the last run
+    assert record.load_seconds == 0
 
 
 def test_the_stage_sees_a_temporary_name_with_the_same_ending(machine: Machine) -> None:
