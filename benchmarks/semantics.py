@@ -1,9 +1,6 @@
-"""Class names: SEEM's strokes over one backbone pass, and a few examples against clusters and full supervision.
+"""Class names: a few examples against clusters and full supervision, and SEEM's strokes over one backbone pass.
 
-SEEM, full size, random weights, one thread, one image with 30 masks: ours (one backbone pass, prompts in batches)
-against one backbone pass per mask, as the SAM + SEEM pipeline does. Both use the network of this project, so the
-difference is the arrangement alone; both must pick the same query for every mask. Seconds are CPU seconds of one
-thread, which other work on the machine hardly changes.
+SEEM: see benchmarks/seem.py.
 
 Examples, on generated scenes of eight classes (those of benchmarks/labels.py; train and test scenes are apart): 1, 3
 and 10 labelled regions a class, drawn from the train scenes, name the regions of the test scenes. Beside them k-means
@@ -14,15 +11,11 @@ over draws of examples. Run: python benchmarks/semantics.py [--quick]
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
@@ -32,75 +25,12 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 import labels as drawn  # noqa: E402
 from regionflow.formats import rle  # noqa: E402
 from regionflow.formats.rle import to_label_map  # noqa: E402
-from regionflow.semantics import examples, seem_checkpoint  # noqa: E402
-from regionflow.semantics.options import ExamplesOptions, SeemOptions  # noqa: E402
-from regionflow.semantics.seem import ImageMaps, SeemLabeler, points_of  # noqa: E402
-from regionflow.semantics.seem_network import SeemSize  # noqa: E402
+from regionflow.semantics import examples  # noqa: E402
+from regionflow.semantics.example_options import ExamplesOptions  # noqa: E402
+from seem import seem  # noqa: E402
 
-MASKS = 30
-QUICK_SIZE = SeemSize(embed_dim=96, depths=(2, 2, 6, 2))
 PURE = 0.8
 """Share of a region's pixels that must have one class for the region to count as labelled."""
-
-
-def seem_labeler(size: SeemSize) -> SeemLabeler:
-    network = seem_checkpoint.from_state(seem_checkpoint.random_state(size, 0))
-    rows = torch.nn.functional.normalize(torch.randn(134, size.dim, generator=torch.Generator().manual_seed(1)), dim=1)
-    names = [f"class {i}" for i in range(133)]
-    return SeemLabeler(network, rows, names, SeemOptions(random_seed=0, short_side=None))
-
-
-def seem_image(height: int, width: int) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]:
-    """A picture of smooth noise, and 30 discs on it."""
-    rng = np.random.default_rng(0)
-    image = np.kron(rng.integers(0, 256, (height // 16, width // 16, 3)), np.ones((16, 16, 1))).astype(np.uint8)
-    y, x = np.mgrid[:height, :width]
-    discs = []
-    for _ in range(MASKS):
-        cy, cx, r = rng.integers(30, height - 30), rng.integers(30, width - 30), rng.integers(10, 60)
-        discs.append((y - cy) ** 2 + (x - cx) ** 2 < r**2)
-    return image, discs
-
-
-@torch.inference_mode()
-def one_arrangement(which: str, quick: bool) -> dict:
-    """Seconds, peak memory and picks of one arrangement, in a process of its own."""
-    torch.set_num_threads(1)
-    labeler = seem_labeler(QUICK_SIZE if quick else SeemSize())
-    image, masks = seem_image(256, 320) if quick else seem_image(512, 672)
-
-    def prompts(maps: ImageMaps) -> list[list[torch.Tensor]]:
-        rng = np.random.default_rng(0)
-        return [[points_of(mask, maps.padded, rng)] * 4 for mask in masks]
-
-    start = time.process_time()
-    maps = labeler.maps(image)
-    labeler.semantic_scores(maps)
-    if which == "ours":
-        _, picks = labeler.strokes(maps, prompts(maps))
-    else:
-        picks = []
-        for prompt in prompts(maps):
-            again = labeler.maps(image)
-            picks += labeler.strokes(again, [prompt])[1]
-    seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    return {"seconds": seconds, "peak_gb": peak, "picks": picks}
-
-
-def seem(quick: bool) -> dict[str, float | bool]:
-    found = {}
-    for which in ("ours", "as_published"):
-        command = [sys.executable, __file__, "--arrangement", which, *(["--quick"] if quick else [])]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found[which] = json.loads(done.stdout.splitlines()[-1])
-        print(f"SEEM {which:14}{found[which]['seconds']:8.1f} s {found[which]['peak_gb']:6.2f} GB", flush=True)
-    ours, published = found["ours"], found["as_published"]
-    return {
-        "seem_speedup": round(published["seconds"] / ours["seconds"], 2),
-        "seem_memory_ratio": round(ours["peak_gb"] / published["peak_gb"], 2),
-        "seem_same_picks": ours["picks"] == published["picks"],
-    }
 
 
 class Described:
@@ -190,11 +120,7 @@ def few_examples(quick: bool) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller network and fewer scenes")
-    parser.add_argument("--arrangement", choices=["ours", "as_published"], help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.arrangement:
-        print(json.dumps(one_arrangement(given.arrangement, given.quick)))
-        return
     print(json.dumps({**few_examples(given.quick), **seem(given.quick)}))
 
 

@@ -14,8 +14,8 @@ import torch
 
 from regionflow.base.errors import UserError
 from regionflow.semantics.fuse import FusionOptions, fuse
-from regionflow.semantics.options import TransformersOptions
 from regionflow.semantics.transformers import TransformersLabeler
+from regionflow.semantics.transformers_options import TransformersOptions
 
 transformers = pytest.importorskip("transformers", reason="the extra [semantics] is not installed")
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from regionflow.base.errors import UserError
 from regionflow.formats import rle
-from regionflow.semantics.options import WordsOptions
 from regionflow.semantics.words import WordsLabeler, _crop, class_rows
+from regionflow.semantics.words_options import WordsOptions
 
 NAMES = ["sky", "wooden table"]
 

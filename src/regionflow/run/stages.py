@@ -11,7 +11,7 @@ from typing import Any
 
 from regionflow.base.options import Kind, Options
 from regionflow.config.types import GROUPS, Config
-from regionflow.semantics.options import ExamplesOptions
+from regionflow.semantics.example_options import ExamplesOptions
 from regionflow.semantics.shipped import table_path
 from regionflow.weights.files import file_sha256, identity
 

@@ -20,8 +20,8 @@ from regionflow.formats.classifiers import Classifier, Validation
 from regionflow.formats.hdf5 import open_hdf5
 from regionflow.formats.pooled import BLOCK_ROWS, SetColumn, image_ids
 from regionflow.semantics.example_files import LabelledRegion
+from regionflow.semantics.example_options import ExamplesOptions
 from regionflow.semantics.fuse import LabelScores
-from regionflow.semantics.options import ExamplesOptions
 from regionflow.semantics.seen import Seen
 
 Features = NDArray[np.float32]

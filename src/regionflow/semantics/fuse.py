@@ -51,8 +51,12 @@ class Classes:
 
 
 def normalised(scores: Scores) -> Scores:
-    """Scores [C, ...] that are not negative, divided by their sum over C where that is above 1; the rest is none."""
-    return (scores / np.maximum(scores.sum(axis=0, keepdims=True), 1)).astype(np.float32)
+    """Scores [C, ...] that are not negative, divided in place by their sum over C where that is above 1.
+
+    The rest is none. In place because a map of many classes is the largest thing that a labeler holds beside its model.
+    """
+    scores /= np.maximum(scores.sum(axis=0, keepdims=True), 1)
+    return scores
 
 
 def eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -5,9 +5,12 @@ from typing import Annotated, Protocol
 from pydantic import Field
 
 from regionflow.base.kinds import implementation
+from regionflow.semantics.example_options import ExamplesOptions
 from regionflow.semantics.fuse import LabelScores
-from regionflow.semantics.options import ExamplesOptions, SeemOptions, TransformersOptions, WordsOptions
+from regionflow.semantics.seem_options import SeemOptions
 from regionflow.semantics.seen import Seen
+from regionflow.semantics.transformers_options import TransformersOptions
+from regionflow.semantics.words_options import WordsOptions
 
 LabelerKind = Annotated[ExamplesOptions | SeemOptions | TransformersOptions | WordsOptions, Field(discriminator="type")]
 

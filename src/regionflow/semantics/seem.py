@@ -18,8 +18,8 @@ from regionflow.formats import rle
 from regionflow.formats.regions import masks_of
 from regionflow.semantics import prompts, seem_checkpoint
 from regionflow.semantics.fuse import LabelScores, looked_at, normalised
-from regionflow.semantics.options import SeemOptions
 from regionflow.semantics.seem_network import LEVELS, Maps, Seem, SeemSize, sample
+from regionflow.semantics.seem_options import SeemOptions
 from regionflow.semantics.seen import Seen
 from regionflow.semantics.shipped import coco_panoptic
 
@@ -29,6 +29,8 @@ MOST_POINTS = 512
 """Points of a mask that become tokens of its prompt."""
 BATCH = 8
 """Prompts that are decoded together."""
+STRIP = 16
+"""Rows of the masks, at a quarter of the image's size, that are interpolated together."""
 CACHE = Path(".snakemake/regionflow")
 """Where text tables are kept, below the folder of the run."""
 
@@ -69,7 +71,7 @@ class SeemLabeler:
         """Scores of an RGB image [H, W, 3] and its regions; the dense map is at the size of the network's input."""
         with torch.autocast(self.device.type, torch.float16, enabled=self.options.dtype == "fp16"):
             maps = self.maps(image)
-            dense = self.semantic_scores(maps)
+            dense = self.normalised_scores(maps)
             seen = looked_at(masks, image.shape[0], image.shape[1], self.options)
             rng = np.random.default_rng(self.options.seed)
             chosen = [self._prompt(rle.decode(mask), maps, rng) for mask in seen]
@@ -79,7 +81,7 @@ class SeemLabeler:
             # As published a stroke has a class and no score.
             regions = np.eye(regions.shape[1], dtype=np.float32)[regions.argmax(axis=1)]
         none = np.zeros((0, len(self.names) + 1), np.float32)
-        return LabelScores(none if regions is None else regions, self._normalised(dense))
+        return LabelScores(none if regions is None else regions, dense)
 
     def maps(self, image: NDArray[np.uint8]) -> ImageMaps:
         """The feature maps of an RGB image [H, W, 3]: the one pass of the backbone."""
@@ -100,9 +102,31 @@ class SeemLabeler:
         queries = self.network.predict(maps.maps)
         classes = self.network.text.logits(queries.classes[0], self.rows).float().softmax(dim=1)[:, :-1]
         masks = torch.einsum("qc,chw->qhw", queries.masks[0], maps.maps.mask_features).float()
-        masks = F.interpolate(masks[None], maps.padded, mode="bilinear", align_corners=False)[0].sigmoid()
-        masks = masks[:, : maps.size[0], : maps.size[1]]
-        return torch.einsum("qc,qhw->chw", classes, masks).cpu().numpy()
+        factor = maps.padded[0] // masks.shape[1]
+        height, width = maps.size
+        scores = np.empty((classes.shape[1], height, width), np.float32)
+        # Interpolated in strips, with the row above and below each: the masks of all queries at the size of the image
+        # are larger than what the backbone needs.
+        for start in range(0, -(-height // factor), STRIP):
+            above = min(start, 1)
+            part = masks[None, :, start - above : start + STRIP + 1]
+            size = part.shape[2] * factor, maps.padded[1]
+            part = F.interpolate(part, size, mode="bilinear", align_corners=False)[0]
+            part = part[:, above * factor :][:, : STRIP * factor][:, : height - start * factor, :width].sigmoid()
+            rows = slice(start * factor, start * factor + part.shape[1])
+            scores[:, rows] = torch.einsum("qc,qhw->chw", classes, part).cpu().numpy()
+        return scores
+
+    def normalised_scores(self, maps: ImageMaps) -> NDArray[np.float32]:
+        """`semantic_scores` with sums of at most 1.
+
+        As published the likeliest of the classes wins, however little there is of it: no room is left to none.
+        """
+        dense = self.semantic_scores(maps)
+        if self.options.as_published:
+            dense /= np.maximum(dense.sum(axis=0, keepdims=True), 1e-12)
+            return dense
+        return normalised(dense)
 
     def strokes(self, maps: ImageMaps, chosen: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor], list[int]]:
         """Logits [C + 1] of each prompt's best query, and which query that is.
@@ -129,12 +153,6 @@ class SeemLabeler:
             return [points_of(mask, maps.padded, rng) for _ in range(LEVELS + 1)]
         return [points_of(mask, maps.padded, rng)] * (LEVELS + 1)
 
-    def _normalised(self, dense: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As published the likeliest of the classes wins, however little there is of it: no room is left to none."""
-        if self.options.as_published:
-            return (dense / np.maximum(dense.sum(axis=0, keepdims=True), 1e-12)).astype(np.float32)
-        return normalised(dense)
-
 
 def points_of(mask: NDArray[np.bool_], padded: tuple[int, int], rng: np.random.Generator | None) -> Tensor:
     """Points [P, 2] (x, y as shares of the padded size) of a mask: all, or `MOST_POINTS` drawn by `rng`."""
@@ -157,7 +175,10 @@ def build(options: SeemOptions, device: str = "cpu") -> SeemLabeler:
         network = seem_checkpoint.load(Path(options.checkpoint))
     names = options.classes or coco_panoptic()
     network = network.to(device)
-    return SeemLabeler(network, text_rows(network, names, device), names, options, device)
+    rows = text_rows(network, names, device)
+    # A fifth of the weights; the rows are all that is wanted of them.
+    network.text.forget_tower()
+    return SeemLabeler(network, rows, names, options, device)
 
 
 def text_rows(network: Seem, names: Sequence[str], device: str = "cpu") -> Tensor:

@@ -310,6 +310,10 @@ class TextEncoder(nn.Module):
         x = tower.ln_final(x)[torch.arange(len(x)), end] @ self.lang_proj
         return x / (x.norm(dim=-1, keepdim=True) + 1e-7)
 
+    def forget_tower(self) -> None:
+        """Give the tower's memory back; what stays is what compares classes with rows that are known already."""
+        del self.lang_encoder, self.lang_proj
+
     def class_row(self, tokens: Tensor) -> Tensor:
         """The row [dim] of a class from the tokens of its prompts [P, 77]."""
         mean = self(tokens).mean(dim=0)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from regionflow.base.errors import UserError
 from regionflow.semantics.fuse import LabelScores, normalised
-from regionflow.semantics.options import TransformersOptions
 from regionflow.semantics.seen import Seen
+from regionflow.semantics.transformers_options import TransformersOptions
 
 MISSING = "transformers is not installed: pip install 'regionflow[semantics]'"
 SUFFIXES = ("ForUniversalSegmentation", "ForSemanticSegmentation", "ForInstanceSegmentation")

@@ -19,8 +19,8 @@ from regionflow.formats import rle
 from regionflow.formats.regions import masks_of
 from regionflow.semantics import prompts
 from regionflow.semantics.fuse import LabelScores
-from regionflow.semantics.options import WordsOptions
 from regionflow.semantics.seen import Seen
+from regionflow.semantics.words_options import WordsOptions
 from regionflow.weights.checkpoint import CheckpointError
 
 BATCH = 32

@@ -4,6 +4,7 @@ from sklearn.linear_model import LogisticRegression
 
 from regionflow.base.errors import BadFile, UserError
 from regionflow.formats.classifiers import read_classifier, read_validation, write_classifier
+from regionflow.semantics.example_options import ExamplesOptions
 from regionflow.semantics.examples import (
     ExampleSet,
     NotEnoughExamples,
@@ -13,7 +14,6 @@ from regionflow.semantics.examples import (
     scaling,
     validate,
 )
-from regionflow.semantics.options import ExamplesOptions
 from regionflow.semantics.suggestions import most_telling
 
 NAMES = ["sky", "tree", "cup"]
