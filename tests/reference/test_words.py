@@ -9,6 +9,8 @@ from PIL import Image
 
 from regionflow.base.errors import UserError
 from regionflow.formats import rle
+from regionflow.formats.regions import annotation, numbered
+from regionflow.semantics.fuse import fuse
 from regionflow.semantics.words import WordsLabeler, _crop, class_rows
 from regionflow.semantics.words_options import WordsOptions
 
@@ -86,6 +88,38 @@ def test_crops_are_encoded_as_open_clip_encodes_them(clip, labeler, kind):
     unit = torch.nn.functional.normalize(sum(vectors), dim=1)
     np.testing.assert_allclose(scores[:, :-1], (100 * unit @ words.rows.T).softmax(dim=1), atol=1e-4)
     assert words.scores(image, []).regions.shape == (0, 3)
+
+
+@pytest.mark.parametrize("keys", ["mean", "own"])
+def test_attention_over_the_whole_image_is_how_open_clip_encodes_it(clip, labeler, keys):
+    """With own keys; with mean keys a region has another vector, and one of no pixels is none."""
+    model, preprocess, _ = clip
+    image = np.random.default_rng(1).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    masks = [rle.encode(np.ones((40, 50), bool)), rle.encode(np.zeros((40, 50), bool))]
+    words = labeler(regions="attention", keys=keys)
+    scores = words.scores(image, masks).regions
+    squeezed = preprocess(Image.fromarray(image).resize((32, 32), Image.Resampling.BICUBIC))
+    with torch.no_grad():
+        theirs = (100 * model.encode_image(squeezed[None], normalize=True) @ words.rows.T).softmax(dim=1)[0]
+    assert np.allclose(scores[0, :-1], theirs, atol=1e-4) == (keys == "own")
+    assert scores[1].tolist() == [0, 0, 1] and scores.sum(axis=1) == pytest.approx(1)
+    assert words.scores(image, []).regions.shape == (0, 3)
+
+
+def test_temperature_sharpens_and_a_threshold_leaves_regions_without_a_class(labeler):
+    features = np.random.default_rng(0).normal(size=(6, 64)).astype(np.float32)
+    sharp, flat = (
+        labeler(extractor="maskclip_vitb16", temperature=t, min_score=0.6).region_scores(features) for t in (200.0, 1.0)
+    )
+    assert (sharp.regions.max(axis=1) > flat.regions.max(axis=1)).all()
+    assert (sharp.regions.argmax(axis=1) == flat.regions.argmax(axis=1)).all()
+    records = [annotation(rle.encode(np.eye(8, dtype=bool)), "graph") for _ in features]
+    options = WordsOptions(classes=NAMES, random_seed=0, extractor="maskclip_vitb16", min_score=0.6)
+    named = fuse(flat, numbered(records, "a"), (8, 8), options)
+    assert flat.regions[:, :-1].max() < 0.6 and [region.value for region in named.regions] == [0] * 6
+    named = fuse(sharp, numbered(records, "a"), (8, 8), options)
+    expected = np.where(sharp.regions.max(axis=1) >= 0.6, sharp.regions.argmax(axis=1) + 1, 0)
+    assert [region.value for region in named.regions] == expected.tolist() and expected.any()
 
 
 def test_a_crop_is_the_square_around_the_box_and_masked_shows_the_region_alone():

@@ -1,7 +1,8 @@
 """Open vocabulary: class names in words, compared with regions in the space of a CLIP model.
 
 `pooled` looks at region features that already lie in that space (a MaskCLIP extractor): another vocabulary costs no
-pass over the images. `box`, `masked` and `both` encode one crop of the image per region.
+pass over the images. `box`, `masked` and `both` encode one crop of the image per region. `attention` encodes the image
+once and has the model's last attention look at each region (`region_attention`).
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from regionflow.formats import rle
 from regionflow.formats.regions import masks_of
 from regionflow.semantics import prompts
 from regionflow.semantics.fuse import LabelScores
+from regionflow.semantics.region_attention import region_vectors
 from regionflow.semantics.seen import Seen
 from regionflow.semantics.words_options import WordsOptions
 from regionflow.weights.checkpoint import CheckpointError
@@ -47,10 +49,20 @@ class WordsLabeler:
 
     @torch.inference_mode()
     def scores(self, image: NDArray[np.uint8], masks: Sequence[rle.Rle]) -> LabelScores:
-        """Scores of crops of an RGB image [H, W, 3]."""
+        """Scores of regions of an RGB image [H, W, 3], by crops or by attention."""
+        if self._options.regions == "attention":
+            return self.region_scores(self._attended(image, masks).numpy())
         kinds = ("box", "masked") if self._options.regions == "both" else (self._options.regions,)
         vectors = sum(self._encoded([_crop(image, mask, kind) for mask in masks]) for kind in kinds)
         return self.region_scores(vectors.numpy() if isinstance(vectors, Tensor) else np.zeros((0, 1), np.float32))
+
+    def _attended(self, image: NDArray[np.uint8], masks: Sequence[rle.Rle]) -> Tensor:
+        """Vectors [R, D] of the regions of an image; NaN for a region of no pixels."""
+        visual = self._model.visual
+        height, width = visual.image_size
+        squeezed = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
+        pixels = self._preprocess(squeezed)[None].to(self._device)
+        return region_vectors(visual, pixels, masks, self._options.keys).float().cpu()
 
     def region_scores(self, features: NDArray[np.float32]) -> LabelScores:
         """Scores of region features [R, D] that lie in the text space; a row without values is none.

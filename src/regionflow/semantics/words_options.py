@@ -28,9 +28,13 @@ class WordsOptions(LabelerOptions):
     """Local weight file."""
     random_seed: Seed | None = None
     """Random weights from this seed, to try a workflow without a download."""
-    regions: Literal["pooled", "box", "masked", "both"] = "pooled"
-    """What of a region is compared with the words: pooled features of `extractor`, a crop of its box, a crop with
-    everything else blanked out, or the mean of both crops."""
+    regions: Literal["pooled", "box", "masked", "both", "attention"] = "pooled"
+    """What of a region is compared with the words: pooled features of `extractor`; a crop of its box, a crop with
+    everything else blanked out, or the mean of both crops; or what the model's last attention gives when it looks at
+    that region of the whole image (CLIP's ViTs and SigLIP)."""
+    keys: Literal["mean", "own"] = "mean"
+    """With `attention`: mean weighs patches by the region's soft mask alone, as TextRegion does; own by the model's
+    attention, too."""
     extractor: ExtractorName | None = None
     """With `pooled`: an extractor whose features lie in the model's text space, such as maskclip_vitb16."""
     templates: Annotated[list[Text], Field(min_length=1)] | None = None
@@ -45,7 +49,7 @@ class WordsOptions(LabelerOptions):
 
     @property
     def reads_image(self) -> bool:
-        """Only for crops."""
+        """For crops and attention."""
         return self.regions != "pooled"
 
     @property

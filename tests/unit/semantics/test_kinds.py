@@ -35,6 +35,7 @@ def seen(**more) -> Seen:
         (TRANSFORMERS, True, None, False),
         (WORDS, False, "maskclip_vitb16", False),
         ({**WORDS, "regions": "box", "extractor": None}, True, None, False),
+        ({**WORDS, "regions": "attention", "extractor": None}, True, None, False),
     ],
 )
 def test_a_labeler_says_what_it_looks_at(values, image, features, fitted):
