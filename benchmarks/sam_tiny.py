@@ -104,7 +104,7 @@ def click_correlation(sam: Any, options: SamOptions, drawn: list[scenes.Scene]) 
             (_, answer), *_ = Prompter(sam, scene.image, every, CLICKS).answers(at[:, ::-1], np.arange(CLICKS))
         masks = [rle.decode(m.encode(size, (0, 0), size)) for m in answer.masks]
         masks = np.stack(masks).reshape(CLICKS, -1, *size) > 0
-        for (y, x), three, scores in zip(at, masks, answer.iou.numpy(), strict=True):
+        for (y, x), three, scores in zip(at, masks, answer.iou, strict=True):
             part, whole = scene.parts == scene.parts[y, x], scene.wholes == scene.wholes[y, x]
             ious = best_ious(_rles([part, whole]), _rles(three))
             predicted.append(scores)

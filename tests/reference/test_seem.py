@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from helpers.pretend_card import pretend
 from regionflow.formats import rle
 from regionflow.semantics import seem, seem_checkpoint
 from regionflow.semantics.seem import SeemLabeler, points_of
@@ -152,3 +153,16 @@ def test_text_rows_are_means_over_81_prompts_of_plain_names_and_kept_between_run
     np.save(kept, np.zeros((3, 32), np.float32))
     assert not seem.text_rows(network, ["sky-other-merged", "cat"]).any()
     assert seem.text_rows(network, ["sky", "dog"]).any()
+
+
+def test_on_a_card_scores_are_the_same_and_the_host_seldom_waits(golden, labeler, checkpoint):
+    image = golden["image"].permute(1, 2, 0).numpy()
+    masks = [rle.encode(golden[f"stroke{i}.mask"].numpy()) for i in range(3)]
+    expected = labeler.scores(image, masks)
+    with pretend() as watch:
+        on_card = SeemLabeler(seem_checkpoint.load(checkpoint), golden["text_rows"], list("abcdef"), device="cuda")
+        scores = on_card.scores(image, masks)
+    np.testing.assert_allclose(scores.regions, expected.regions, atol=1e-5)
+    np.testing.assert_allclose(scores.dense, expected.dense, atol=1e-5)
+    # The strips of the dense map, the picks and the scores of the strokes.
+    assert sum(watch.waits.values()) <= 6, watch.waits

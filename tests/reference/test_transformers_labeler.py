@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.pretend_card import pretend, put_on_card
 from regionflow.base.errors import UserError
 from regionflow.semantics.fuse import FusionOptions, fuse
 from regionflow.semantics.transformers import TransformersLabeler
@@ -203,3 +204,17 @@ def test_a_model_that_is_not_there_or_none_is_named(tmp_path):
     ).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="ViTModel gives no semantic scores"):
         TransformersLabeler(TransformersOptions(model=str(tmp_path)))
+
+
+@pytest.mark.parametrize("family", [eomt, eomt_in_crops, mask2former, segformer])
+def test_on_a_card_the_map_is_the_same(family: Callable, image, tmp_path):
+    model, processor = family(tmp_path)
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    labeler = TransformersLabeler(TransformersOptions(model=str(tmp_path)))
+    expected = labeler.scores(image)
+    with pretend():
+        put_on_card(labeler._model)
+        labeler._device = "cuda"
+        scores = labeler.scores(image)
+    np.testing.assert_allclose(scores.dense, expected.dense, atol=1e-5)

@@ -1,5 +1,7 @@
 """Class rows and region scores against open_clip's own arithmetic, on random weights."""
 
+import copy
+
 import numpy as np
 import open_clip
 import pytest
@@ -7,6 +9,7 @@ import torch
 from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
 from PIL import Image
 
+from helpers.pretend_card import pretend
 from regionflow.base.errors import UserError
 from regionflow.formats import rle
 from regionflow.formats.regions import annotation, numbered
@@ -149,3 +152,15 @@ def test_a_crop_is_the_square_around_the_box_and_masked_shows_the_region_alone()
 def test_options_that_contradict_each_other_are_refused(wrong, said):
     with pytest.raises(ValueError, match=said):
         WordsOptions(**wrong)
+
+
+def test_on_a_card_crops_have_the_same_scores(clip, monkeypatch):
+    image = np.random.default_rng(1).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    masks = [rle.encode(np.tri(40, 50, k, dtype=bool)) for k in (0, 20)]
+    monkeypatch.setattr("regionflow.semantics.words.load_clip", lambda options: copy.deepcopy(clip))
+    options = WordsOptions(classes=NAMES, random_seed=0, regions="both")
+    expected = WordsLabeler(options).scores(image, masks)
+    with pretend() as watch:
+        scores = WordsLabeler(options, "cuda").scores(image, masks)
+    np.testing.assert_allclose(scores.regions, expected.regions, atol=1e-5)
+    assert sum(watch.waits.values()) <= len(NAMES) + 2, watch.waits

@@ -16,6 +16,7 @@ from regionflow.features.pixels import DTYPES, frame, normalise
 from regionflow.features.timm_load import load_model, tensors_sha256
 from regionflow.formats.features import FeatureMap
 from regionflow.formats.geometry import Geometry
+from regionflow.sam.memory import with_room
 
 
 class TimmExtractor:
@@ -64,13 +65,15 @@ class TimmExtractor:
     def _forward(self, batch: Tensor) -> Tensor:
         try:
             if self._options.value_path:
-                return value_path(self._model, batch)
-            maps = self._model.forward_intermediates(
-                batch,
-                indices=sorted(set(self._layers)),
-                norm=self._options.norm,
-                stop_early=True,
-                intermediates_only=True,
+                return with_room(lambda: value_path(self._model, batch))
+            maps = with_room(
+                lambda: self._model.forward_intermediates(
+                    batch,
+                    indices=sorted(set(self._layers)),
+                    norm=self._options.norm,
+                    stop_early=True,
+                    intermediates_only=True,
+                )
             )
         except (AssertionError, RuntimeError) as error:
             height, width = batch.shape[2:]

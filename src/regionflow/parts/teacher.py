@@ -69,7 +69,7 @@ class SamTeacher:
         with torch.inference_mode():
             prompter = Prompter(self._sam, square, self._amg, self._points_per_batch)
             for rows, answer in prompter.answers(points, np.arange(count), labels):
-                iou[rows] = answer.iou.float().cpu().numpy()
+                iou[rows] = answer.iou
                 for mask in answer.masks:
                     assert mask is not None  # nothing is below a threshold of 0
                     stability[len(rles)] = mask.stability

@@ -193,17 +193,35 @@ def _one_crop(
     if not len(points):
         return Candidates.none()
     prompter = Prompter(sam, pixels, options, batch)
-    parts = [Candidates.none()]
-    skip, waiting = options.skip_covered_iou, np.arange(len(points))
-    while len(waiting):
-        # What is skipped must not depend on the batches, which depend on the memory at hand.
-        wave, waiting = (waiting, waiting[:0]) if skip is None else (waiting[:WAVE], waiting[WAVE:])
-        for now, answer in prompter.answers(points, wave):
-            parts.append(_collect(answer, points[now], crop))
-            if skip is not None:
-                waiting = waiting[~answer.covers(at[waiting, 0] * height + at[waiting, 1], skip)]
+    if options.skip_covered_iou is None:
+        answers = prompter.answers(points, np.arange(len(points)))
+    else:
+        answers = _not_covered(prompter, points, at[:, 0] * height + at[:, 1], options.skip_covered_iou)
+    parts = [Candidates.none(), *(_collect(answer, points[now], crop) for now, answer in answers)]
     candidates = Candidates.join(parts)
     return candidates.take(_nms(candidates.boxes, torch.from_numpy(candidates.predicted_iou), options.box_nms_thresh))
+
+
+def _not_covered(
+    prompter: Prompter, points: NDArray[np.float64], pixels: NDArray[np.int64], skip_covered_iou: float
+) -> Iterator[tuple[NDArray[np.int64], Answer]]:
+    """The points that no mask covers when their turn comes, in waves, and their masks.
+
+    pixels: of the points, flat and column-major. Which points are skipped depends neither on the batches nor on the
+    device: a GPU answers many waves at once, and what the masks of the first waves cover is thrown away afterwards.
+    """
+    waiting = np.arange(len(points))
+    while len(waiting):
+        asked, waiting = np.split(waiting, [max(WAVE, prompter.together)])
+        answer = Answer.join([answer for _, answer in prompter.answers(points, asked)])
+        left = np.arange(len(asked))
+        while len(left) >= WAVE or (len(left) and not len(waiting)):
+            wave, left = np.split(left, [WAVE])
+            masks = answer.take(wave)
+            yield asked[wave], masks
+            left = left[~masks.covers(pixels[asked[left]], skip_covered_iou)]
+            waiting = waiting[~masks.covers(pixels[waiting], skip_covered_iou)]
+        waiting = np.concatenate([asked[left], waiting])  # too few for a wave: they come first in the next
 
 
 def _coarse_first(grid: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -222,7 +240,7 @@ def _coarse_first(grid: NDArray[np.float64]) -> NDArray[np.int64]:
 def _collect(answer: Answer, points: NDArray[np.float64], crop: Crop) -> Candidates:
     """The stable masks that the crop's edge does not cut."""
     x0, y0, x1, y1 = crop.box
-    prompt, mask = (index.cpu().numpy() for index in answer.wanted.nonzero(as_tuple=True))
+    prompt, mask = answer.wanted.nonzero()
     good = [(i, m) for i, m in enumerate(answer.masks) if m is not None and not _cut_by_crop(m, crop)]
     if not good:
         return Candidates.none()
@@ -230,7 +248,7 @@ def _collect(answer: Answer, points: NDArray[np.float64], crop: Crop) -> Candida
     return Candidates(
         rles=[m.encode((y1 - y0, x1 - x0), (x0, y0), crop.image_size) for _, m in good],
         boxes=np.array([m.box for _, m in good]) + np.array([x0, y0, x0, y0]),
-        predicted_iou=answer.iou.cpu().numpy()[prompt[kept], mask[kept]],
+        predicted_iou=answer.iou[prompt[kept], mask[kept]],
         stability=np.array([m.stability for _, m in good], np.float32),
         points=points[prompt[kept]] + np.array([[x0, y0]]),
         crops=np.tile(np.array(crop.box), (len(good), 1)),

@@ -7,7 +7,6 @@ that stay in the cache. Everything is transposed, [x, y], because RLE runs go do
 """
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +17,13 @@ from torch import Tensor
 
 from regionflow.formats import rle
 from regionflow.formats.rle import Rle
+from regionflow.sam.memory import free_bytes
 
-# Columns of one block on a CPU, and elements of full-size logits that exist at once on a GPU.
+# Columns of one block on a CPU, elements of full-size logits that exist at once on a GPU, and pixels of finished masks
+# that are looked at together there, or as many as an eighth of its free memory holds.
 CPU_COLUMNS = 256
 GPU_ELEMENTS = 1 << 26
+GPU_PIXELS = 1 << 30
 
 Box = tuple[int, int, int, int]
 
@@ -33,6 +35,16 @@ class Thresholds:
     mask: float
     stability_offset: float
     stability: float
+
+    @property
+    def low(self) -> float:
+        """The lower level of the stability score."""
+        return self.mask - self.stability_offset
+
+    @property
+    def high(self) -> float:
+        """Its higher level."""
+        return self.mask + self.stability_offset
 
 
 @dataclass(frozen=True)
@@ -88,49 +100,78 @@ class FullSize:
 
     def masks(self, logits: Tensor, thresholds: Thresholds) -> list[FullMask | None]:
         """Full-size masks of logits [n, h, w]; None for those below the stability threshold."""
-        step = 1 if self.device.type == "cpu" else max(1, GPU_ELEMENTS // (self.size[0] * self.size[1]))
-        return [mask for chunk in logits.split(step) for mask in self._chunk(chunk, thresholds)]
+        if self.device.type == "cpu":
+            return [mask for one in logits.split(1) for mask in self._on_cpu(one, thresholds)]
+        pixels = self.size[0] * self.size[1]
+        step = max(1, min(GPU_PIXELS, free_bytes(self.device) // 8) // pixels)
+        return [mask for some in logits.split(step) for mask in self._on_gpu(some, thresholds)]
 
-    def _chunk(self, logits: Tensor, thresholds: Thresholds) -> list[FullMask | None]:
-        low, high = thresholds.mask - thresholds.stability_offset, thresholds.mask + thresholds.stability_offset
-        active = _anywhere(logits, low)
+    def _on_cpu(self, logits: Tensor, thresholds: Thresholds) -> list[FullMask | None]:
+        """Only where a mask can be, in blocks of columns that stay in the caches."""
+        active = np.any(logits.numpy() > thresholds.low, axis=0)
         top, bottom = self.rows.reach(np.any(active, axis=1))
         left, right = self.columns.reach(np.any(active, axis=0))
-        # A pixel before the first and one below each column end every span.
-        shape = len(logits), right - left, bottom - top + 1
-        flat = torch.zeros(1 + math.prod(shape), dtype=torch.bool, device=self.device)
-        pixels = flat[1:].view(shape)
-        above_low, above_high = np.zeros(len(logits), dtype=np.int64), np.zeros(len(logits), dtype=np.int64)
+        flat, pixels = self._empty(len(logits), right - left, bottom - top)
+        above = np.zeros((2, len(logits)), dtype=np.int64)
         samples, weights = self.rows.weights_of(top, bottom)
         tall = logits.mT[:, :, samples] @ weights.T
-        step = CPU_COLUMNS if self.device.type == "cpu" else max(right - left, 1)
-        for start in range(left, right, step):
-            stop = min(start + step, right)
+        for start in range(left, right, CPU_COLUMNS):
+            stop = min(start + CPU_COLUMNS, right)
             samples, weights = self.columns.weights_of(start, stop)
-            block = weights @ tall[:, samples]
-            above_low += _count(block, low)
-            above_high += _count(block, high)
-            _above(block, thresholds.mask, pixels[:, start - left : stop - left, :-1])
+            # What numpy does here takes torch up to four times as long on a CPU.
+            block = (weights @ tall[:, samples]).numpy()
+            above += [_count(block, level) for level in (thresholds.low, thresholds.high)]
+            np.greater(block, thresholds.mask, out=pixels[:, start - left : stop - left, :-1].numpy())
+        return self._stable(flat, pixels.shape, (left, top), above, thresholds.stability)
+
+    def _on_gpu(self, logits: Tensor, thresholds: Thresholds) -> list[FullMask | None]:
+        """The whole image: to know where the masks are the host would wait. It waits for counts and edges alone."""
+        height, width = self.size
+        flat, pixels = self._empty(len(logits), width, height)
+        step = max(1, GPU_ELEMENTS // (height * width))
+        counts = []
+        for some, out in zip(logits.split(step), pixels.split(step), strict=True):
+            enlarged = self.columns.weights @ (some.mT @ self.rows.weights.T)
+            torch.gt(enlarged, thresholds.mask, out=out[:, :, :-1])
+            counts.append(torch.stack([(enlarged > level).sum((1, 2)) for level in (thresholds.low, thresholds.high)]))
+        above = torch.cat(counts, dim=1).cpu().numpy()
+        return self._stable(flat, pixels.shape, (0, 0), above, thresholds.stability)
+
+    def _empty(self, count: int, width: int, height: int) -> tuple[Tensor, Tensor]:
+        """`count` empty masks, flat and as [n, x, y]; a pixel before the first and one below each column end spans."""
+        flat = torch.zeros(1 + count * width * (height + 1), dtype=torch.bool, device=self.device)
+        return flat, flat[1:].view(count, width, height + 1)
+
+    def _stable(
+        self,
+        flat: Tensor,
+        shape: tuple[int, ...],
+        first: tuple[int, int],
+        above: NDArray[np.int64],
+        least: float,
+    ) -> list[FullMask | None]:
+        """The masks of `shape` [n, x, y] with at least this stability score, from pixels `above` both levels [2, n]."""
+        above_low, above_high = above
         # A mask with no pixel above the low threshold has no score; segment-anything's NaN fails any threshold.
         scores = np.divide(
-            above_high, above_low, out=np.zeros(len(logits), np.float32), where=above_low > 0, dtype=np.float32
+            above_high, above_low, out=np.zeros(len(above_low), np.float32), where=above_low > 0, dtype=np.float32
         )
-        stable = scores >= thresholds.stability if thresholds.stability > 0 else np.ones(len(logits), dtype=bool)
+        stable = scores >= least if least > 0 else np.ones(len(scores), dtype=bool)
         if not stable.any():
-            return [None] * len(logits)
+            return [None] * len(scores)
         return [
             FullMask(*spans, float(score)) if keep else None
-            for spans, score, keep in zip(self._spans(flat, shape, (left, top)), scores, stable, strict=True)
+            for spans, score, keep in zip(self._spans(_changes(flat), shape, first), scores, stable, strict=True)
         ]
 
     def _spans(
-        self, flat: Tensor, shape: tuple[int, int, int], first: tuple[int, int]
+        self, edges: NDArray[np.int64], shape: tuple[int, ...], first: tuple[int, int]
     ) -> list[tuple[NDArray[np.int64], Box]]:
-        """Edges and box of each of the masks of `shape` [n, x, y] that follow the first element of `flat`.
+        """Edges and box of each of the masks of `shape` [n, x, y], from the flat indices where pixels change.
 
-        first: x and y of their first pixel. Only the edges leave the device.
+        first: x and y of their first pixel.
         """
-        columns, rows = np.divmod(_flatnonzero(flat[1:] != flat[:-1]), shape[2])
+        columns, rows = np.divmod(edges, shape[2])
         which, columns = np.divmod(columns, shape[1])
         ends = np.searchsorted(which, np.arange(shape[0] + 1)).tolist()
         columns, rows = columns + first[0], rows + first[1]
@@ -173,29 +214,13 @@ def _box(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Box:
     return int(columns[0]), int(rows[::2].min()), int(columns[-1]), int(rows[1::2].max()) - 1
 
 
-# What numpy does here takes torch up to four times as long on a CPU.
+def _changes(flat: Tensor) -> NDArray[np.int64]:
+    """Indices of the elements after which a flat bool tensor changes. Only they leave a GPU."""
+    if flat.device.type == "cpu":
+        return np.flatnonzero(flat[1:].numpy() != flat[:-1].numpy())
+    return (flat[1:] != flat[:-1]).nonzero()[:, 0].cpu().numpy()
 
 
-def _anywhere(x: Tensor, level: float) -> NDArray[np.bool_]:
-    """Where any of the maps [n, h, w] is above a level."""
-    return np.any(x.numpy() > level, axis=0) if x.device.type == "cpu" else (x > level).any(0).cpu().numpy()
-
-
-def _above(x: Tensor, level: float, out: Tensor) -> None:
-    """Whether each element is above a level."""
-    if x.device.type == "cpu":
-        np.greater(x.numpy(), level, out=out.numpy())
-    else:
-        torch.gt(x, level, out=out)
-
-
-def _flatnonzero(x: Tensor) -> NDArray[np.int64]:
-    """Indices of what is true."""
-    return np.flatnonzero(x.numpy()) if x.device.type == "cpu" else x.nonzero()[:, 0].cpu().numpy()
-
-
-def _count(x: Tensor, level: float) -> NDArray[np.int64]:
+def _count(x: NDArray[np.float32], level: float) -> NDArray[np.int64]:
     """Number of elements above a level, per mask."""
-    if x.device.type == "cpu":
-        return np.array([np.count_nonzero(mask > level) for mask in x.numpy()])
-    return (x > level).flatten(1).sum(1).cpu().numpy()
+    return np.array([np.count_nonzero(mask > level) for mask in x])

@@ -137,11 +137,12 @@ class SeemLabeler:
         for start in range(0, len(chosen), BATCH):
             part = [[points.to(self.device) for points in prompt] for prompt in chosen[start : start + BATCH]]
             queries = self.network.predict(maps.maps, [prompt[:LEVELS] for prompt in part])
-            for prompt, classes, masks in zip(part, queries.classes, queries.masks, strict=True):
-                mean = sample(maps.maps.mask_features, prompt[LEVELS]).mean(dim=0)
-                best = int((masks @ mean).argmax())
-                logits.append(self.network.text.logits(classes[best], self.rows))
-                picks.append(best)
+            means = [sample(maps.maps.mask_features, prompt[LEVELS]).mean(dim=0) for prompt in part]
+            # The best queries of all prompts leave a GPU together.
+            best = torch.einsum("bqc,bc->bq", queries.masks, torch.stack(means)).argmax(dim=1)
+            chosen_classes = queries.classes[torch.arange(len(part), device=self.device), best]
+            logits += [self.network.text.logits(row, self.rows) for row in chosen_classes]
+            picks += best.tolist()
         return logits, picks
 
     def _prompt(self, mask: NDArray[np.bool_], maps: ImageMaps, rng: np.random.Generator) -> list[Tensor]:

@@ -65,11 +65,11 @@ def test_full_size_masks_are_those_of_interpolation(seed, shift, cut, size, marg
 
 
 def test_chunks_of_masks_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several masks that share one box give what each gives alone."""
+    """Several masks over the whole image give what each gives alone."""
     logits = torch.cat([smooth(seed, (16, 16), -2.0) for seed in range(5)])
     full = FullSize((16, 16), 64, (64, 50), (80, 60), CPU)
     alone = full.masks(logits, Thresholds(0.0, 1.0, 0.3))
-    together = full._chunk(logits, Thresholds(0.0, 1.0, 0.3))
+    together = full._on_gpu(logits, Thresholds(0.0, 1.0, 0.3))
     assert [m is None for m in alone] == [m is None for m in together]
     for a, b in zip(alone, together, strict=True):
         if a is not None and b is not None:
@@ -82,8 +82,8 @@ def test_no_more_than_a_block_of_full_size_logits(monkeypatch: pytest.MonkeyPatc
     seen = []
     count = masks._count
 
-    def spy(x: torch.Tensor, level: float) -> NDArray[np.int64]:
-        seen.append(x.numel())
+    def spy(x: NDArray[np.float32], level: float) -> NDArray[np.int64]:
+        seen.append(x.size)
         return count(x, level)
 
     monkeypatch.setattr(masks, "_count", spy)

@@ -1,0 +1,187 @@
+"""What runs on a card, on a pretended one: no mixing of devices, few waits, the masks and features of the CPU."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from helpers.pretend_card import CardTensor, MixedDevices, pretend, put_on_card
+from helpers.small_sam import LOW_THRESHOLDS, embedded_preset, save_small_sam
+from regionflow.base.kinds import read_kind
+from regionflow.features.kinds import ExtractorOptions, extractor
+from regionflow.masks.options import SamOptions
+from regionflow.parts.options import EmbedderOptions, TeacherOptions
+from regionflow.parts.targets import Embedder
+from regionflow.parts.teacher import SamTeacher
+from regionflow.sam import decoder, encoder
+from regionflow.sam.architecture import PUBLISHED_DECODER, PUBLISHED_ENCODERS, SamArchitecture
+from regionflow.sam.build import _empty_sam, build_sam
+from regionflow.sam.generator import generate
+from regionflow.sam.options import AmgOptions
+from regionflow.weights.published import EMBEDDED
+
+IMAGE: NDArray[np.uint8] = cv2.resize(skimage.data.rocket(), (192, 128))
+# For 1,024 points and one image; the reference waits some thousand times.
+MOST_WAITS = 12
+
+
+def test_what_a_card_refuses_is_refused() -> None:
+    with pretend() as watch:
+        x = torch.zeros(2, 3, device="cuda")
+        assert x.device.type == "cuda" and x.is_cuda
+        for wrong in (
+            lambda: x + torch.ones(2, 3),
+            x.numpy,
+            lambda: np.asarray(x),
+            lambda: torch.cat([x, torch.ones(2, 3)]),
+            lambda: torch.ones(4)[torch.tensor([1], device="cuda")],
+            lambda: nn.functional.linear(x, torch.ones(4, 3)),
+            lambda: torch.ones(2, 3).add_(x),
+        ):
+            with pytest.raises((MixedDevices, TypeError)):
+                wrong()
+        assert not watch.waits
+        assert (x + torch.tensor(1.0)).sum().item() == 6 and isinstance((x @ x.T)[0], CardTensor)
+        assert x[torch.zeros(2, dtype=torch.bool)].shape == (0, 3) and x.cpu().numpy().shape == (2, 3)
+        assert sum(watch.waits.values()) == 3
+
+
+@pytest.fixture(scope="module")
+def sams(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[nn.Module, dict]]:
+    folder: Path = tmp_path_factory.mktemp("weights")
+    small = {**LOW_THRESHOLDS, "points_per_side": 8}
+    return {
+        "sam_tiny": (build_sam("sam_tiny", EMBEDDED), {**embedded_preset(), "points_per_side": 8}),
+        "sam": (build_sam("auto", save_small_sam(folder / "small.pth")), small),
+        "hq": (build_sam("auto", save_small_sam(folder / "hq.pth", hq=True)), small),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "most_waits"),
+    [
+        ("sam_tiny", {}, 4),
+        ("sam", {"points_per_side": 32}, MOST_WAITS),
+        ("hq", {"points_per_side": 32}, MOST_WAITS),
+        ("sam", {"points_per_side": 32, "skip_covered_iou": 0.6}, MOST_WAITS),
+        ("sam", {"points_per_side": 32, "only_connected": True}, MOST_WAITS),
+        ("sam_tiny", {"crop_n_layers": 1, "points_per_side": 4}, 5 * 4),
+        ("sam_tiny", {"skip_covered_iou": 0.6, "only_connected": True, "crop_n_layers": 1}, 5 * 5),
+        ("sam_tiny", {"min_mask_region_area": 60, "mask_nms_thresh": 0.8, "containment_nms_thresh": 0.9}, 4),
+        ("sam_tiny", {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}, 4),
+        ("sam_tiny", {"pred_iou_thresh": 2.0}, 1),
+    ],
+    ids=lambda value: ", ".join(value) if isinstance(value, dict) else str(value),
+)
+def test_masks_on_a_card(sams: dict, name: str, more: dict, most_waits: int) -> None:
+    """The CPU's masks, whatever the option, and a bound on how often the host waits for the card."""
+    sam, options = sams[name]
+    amg = AmgOptions(**{**options, **more})
+    expected = generate(sam, IMAGE, amg)
+    with pretend() as watch:
+        masks = generate(put_on_card(copy.deepcopy(sam)), IMAGE, amg)
+    assert sum(watch.waits.values()) <= most_waits, watch.waits
+    assert [a["point_coords"] for a in masks] == [a["point_coords"] for a in expected]
+    assert sum(a["segmentation"] == b["segmentation"] for a, b in zip(masks, expected, strict=True)) >= 0.97 * len(
+        masks
+    )
+    assert masks or more == {"pred_iou_thresh": 2.0}
+
+
+def test_bfloat16_on_a_card(sams: dict) -> None:
+    sam, options = sams["sam_tiny"]
+    with pretend() as watch:
+        assert generate(put_on_card(copy.deepcopy(sam)), IMAGE, AmgOptions(**options, precision="bf16"))
+    assert sum(watch.waits.values()) <= 4
+
+
+def test_a_small_card_changes_no_mask(sams: dict) -> None:
+    """With 40 MB free, points and masks go through it in small parts."""
+    sam, options = sams["sam_tiny"]
+    expected = generate(sam, IMAGE, AmgOptions(**options))
+    with pretend(free_bytes=40 << 20) as watch:
+        masks = generate(put_on_card(copy.deepcopy(sam)), IMAGE, AmgOptions(**options))
+    assert [a["point_coords"] for a in masks] == [a["point_coords"] for a in expected]
+    assert sum(watch.waits.values()) > 12
+
+
+@pytest.mark.parametrize("together", [1, 7, 40, 512])
+def test_how_many_points_a_card_answers_at_once_changes_nothing(
+    sams: dict, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies under a mask of an earlier wave is left out, also where it was answered together with that wave."""
+    from regionflow.sam import prompting
+
+    sam, options = sams["sam_tiny"]
+    amg = AmgOptions(**{**options, "points_per_side": 12, "skip_covered_iou": 0.6})
+    expected = generate(sam, IMAGE, amg)
+    original = prompting.Prompter.__init__
+
+    def with_together(self: Any, *args: Any) -> None:
+        original(self, *args)
+        self.together = together
+
+    monkeypatch.setattr(prompting.Prompter, "__init__", with_together)
+    masks = generate(sam, IMAGE, amg)
+    assert [a["point_coords"] for a in masks] == [a["point_coords"] for a in expected]
+    assert [a["segmentation"] for a in masks] == [a["segmentation"] for a in expected]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"type": "timm", "model": "test_vit", "random_seed": 0},
+        {"type": "timm", "model": "test_vit", "random_seed": 0, "dtype": "bf16"},
+        {"type": "timm", "model": "convnext_atto", "random_seed": 0, "norm": False},
+        {"type": "sam_encoder", "model": "sam_tiny"},
+    ],
+    ids=["vit", "vit, bf16", "convnext", "sam_encoder"],
+)
+def test_features_on_a_card(values: dict) -> None:
+    options = read_kind(ExtractorOptions, values)
+    expected = extractor(options).extract(IMAGE)
+    with pretend() as watch:
+        features = extractor(options, "cuda").extract(IMAGE)
+    assert sum(watch.waits.values()) == 1
+    np.testing.assert_allclose(features.features, expected.features, atol=1e-5 if "dtype" not in values else 0.1)
+
+
+@pytest.mark.parametrize("name", ["vit_b", "vit_h"])
+@pytest.mark.parametrize("hq", [False, True], ids=["sam", "hq"])
+def test_everything_of_a_full_size_sam_stays_on_the_card(name: str, hq: bool) -> None:
+    """Encoder, decoder and mask logits at published sizes with tensors that have devices and shapes but no values."""
+    sam = _empty_sam(SamArchitecture(PUBLISHED_ENCODERS[name], PUBLISHED_DECODER, hq)).requires_grad_(False).eval()
+    with FakeTensorMode(), torch.no_grad():
+        for module in sam.modules():
+            for tensors in (module._parameters, module._buffers):
+                for key, tensor in tensors.items():
+                    if tensor is not None:
+                        tensors[key] = torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+        embedding, early = encoder._encode(sam.image_encoder, torch.zeros(1, 3, 1024, 1024, device="cuda"))
+        encoded = encoder.EncodedImage(embedding.float(), early, (1024, 1024), (1024, 1024))
+        for dtype in (torch.float32, torch.bfloat16):
+            prompts = decoder.ImageDecoder(sam, encoded, dtype).decode(torch.zeros(64, 2, device="cuda"))
+            logits = prompts.mask_logits(torch.arange(8, device="cuda"))
+            assert (logits.device.type, tuple(logits.shape)) == ("cuda", (8, 1 if hq else 3, 256, 256))
+
+
+def test_part_masks_and_their_embeddings_on_a_card() -> None:
+    square = cv2.resize(skimage.data.astronaut(), (96, 96))
+    sam = SamOptions(model="sam_tiny")
+    teacher = TeacherOptions(segmenter="sam_tiny", grid=6, prompt_label="as_published")
+    embedder = EmbedderOptions(model="test_vit", random_seed=0)
+    expected = SamTeacher(teacher, sam).masks(square)
+    rows = Embedder(embedder).embed(square, expected.masks[:3])
+    with pretend() as watch:
+        masks = SamTeacher(teacher, sam, "cuda").masks(square)
+        assert sum(watch.waits.values()) <= 4
+        np.testing.assert_allclose(Embedder(embedder, "cuda").embed(square, expected.masks[:3]), rows, atol=1e-5)
+    assert np.mean([a == b for a, b in zip(masks.masks, expected.masks, strict=True)]) >= 0.97
