@@ -29,6 +29,7 @@ include: "rules/exports.smk"
 include: "rules/parts.smk"
 include: "rules/report.smk"
 include: "rules/verify.smk"
+include: "rules/shards.smk"
 
 
 localrules:
@@ -42,8 +43,8 @@ rule all:
 
 
 onsuccess:
-    logger.info("\n".join([end_of_run(), look_at(sights())]))
+    tell_the_end(look_at(sights()))
 
 
 onerror:
-    logger.info(end_of_run())
+    tell_the_end()

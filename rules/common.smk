@@ -1,25 +1,14 @@
 """Configuration, wildcards, and the input functions of all rules."""
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import flag
 
-from regionflow.base.errors import UserError
 from regionflow.config.load import undeclared
-from regionflow.config.texts import with_arguments
 from regionflow.config.types import GROUPS
-from regionflow.images.versions import image_versions
-from regionflow.run import preflight
 from regionflow.run.stages import model_path
 
-try:
-    CONFIG, IMAGE_SET = preflight.prepare(
-        with_arguments(config, workflow.config_settings.config_args or []),
-        starts=workflow.is_main_process,
-        works=workflow.resource_settings.nodes is None,
-    )
-    IMAGES = IMAGE_SET.images
-    VERSIONS = image_versions(IMAGES, update=workflow.is_main_process)
-except UserError as error:
-    raise WorkflowError(str(error)) from None
+
+include: "config.smk"
 
 
 wildcard_constraints:
@@ -38,14 +27,27 @@ def for_image(pattern, wildcards):
     return pattern.format(**{"image": "{image}", **dict(wildcards.items())})
 
 
+LISTED = list(IMAGES)  # a plan in shards asks for those of one image, which stand for all
+EVERY_IMAGE = "every_image"  # flag of such an input: Snakemake records the pattern (rules/levels.smk)
+
+
 def per_image(pattern):
     """A pattern for every image of the set."""
-    return [pattern.replace("{image}", image) for image in IMAGES]
+    return [pattern.replace("{image}", image) for image in LISTED]
 
 
 def every_image(pattern):
-    """An input function: a pattern with its names filled in for every image of the set."""
-    return lambda wildcards: per_image(for_image(pattern, wildcards))
+    """An input function: a pattern with its names filled in for every image of the set.
+
+    In an inner run for the whole set the file that was changed last stands for all: it is as new as they are.
+    """
+
+    def files(wildcards):
+        filled = for_image(pattern, wildcards)
+        newest = [INNER.newest[filled]] if INNER and filled in INNER.newest else per_image(filled)
+        return [flag(file, EVERY_IMAGE, filled) for file in newest]
+
+    return files
 
 
 def declared(group, wildcards):

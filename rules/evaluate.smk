@@ -20,6 +20,7 @@ rule mask_scores:
         ENV
     params:
         **stage("mask_scores", records=rules.masks.output.masks),
+        images=MEMBERS,
     shell:
         RUN
 
@@ -39,6 +40,7 @@ rule region_scores:
         ENV
     params:
         **stage("region_scores", records=rules.regions.output.regions),
+        images=MEMBERS,
     shell:
         RUN
 
@@ -58,6 +60,7 @@ rule cluster_scores:
         ENV
     params:
         **stage("cluster_scores", maps=rules.labels.output.map),
+        images=MEMBERS,
     shell:
         RUN
 
@@ -81,6 +84,7 @@ rule semantics_scores:
             semantics=rules.semantics.output.table,
             regions=rules.regions.output.regions,
         ),
+        images=MEMBERS,
     shell:
         RUN
 

@@ -32,6 +32,7 @@ rule coco:
             regions=rules.regions.output.regions,
             labels=rules.labels.output.table,
         ),
+        images=MEMBERS,
     shell:
         RUN
 
@@ -53,6 +54,7 @@ rule region_table:
             regions=rules.regions.output.regions,
             labels=rules.labels.output.table,
         ),
+        images=MEMBERS,
     shell:
         RUN
 

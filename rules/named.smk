@@ -14,6 +14,7 @@ rule named_coco:
         ENV
     params:
         **over_named("named_coco"),
+        images=MEMBERS,
     shell:
         RUN
 
@@ -31,6 +32,7 @@ rule named_panoptic:
         ENV
     params:
         **over_named("named_panoptic"),
+        images=MEMBERS,
     shell:
         RUN
 
@@ -67,6 +69,7 @@ rule named_table:
         ENV
     params:
         **over_named("named_table"),
+        images=MEMBERS,
     shell:
         RUN
 
@@ -101,6 +104,7 @@ rule named_classes:
         ENV
     params:
         **over_named("named_classes"),
+        images=MEMBERS,
     shell:
         RUN
 

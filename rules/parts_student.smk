@@ -113,5 +113,6 @@ rule parts_agreement:
         ENV
     params:
         **stage("parts_agreement", islands=rules.parts_islands.output.agreement),
+        images=MEMBERS,
     shell:
         RUN

@@ -30,5 +30,6 @@ rule pooled_set:
         ENV
     params:
         **stage("pooled_set", pooled=rules.pooled.output.pooled),
+        images=MEMBERS,
     shell:
         RUN

@@ -32,6 +32,7 @@ rule page:
             superpixels=superpixel_maps,
             logs=str(Path(rules.images.log[0]).parent),
         ),
+        images=MEMBERS,
     shell:
         RUN
 
@@ -74,5 +75,6 @@ rule contact_sheet:
             "contact_sheet",
             overlays=rules.overlay.output.overlay,
         ),
+        images=MEMBERS,
     shell:
         RUN

@@ -1,7 +1,7 @@
 """What a job is: what Snakemake records of it, the command that runs it, and the slots of this run."""
 
 from regionflow.base.options import canonical_json
-from regionflow.images.find import listing
+from regionflow.images.find import listing, members
 from regionflow.run.job import Job
 from regionflow.run.stages import STAGES, runtime, stage_options
 
@@ -12,6 +12,8 @@ include: "slots.smk"
 plan_slots(workflow, warm=CONFIG.runtime.warm)
 
 ENV = "../envs/regionflow.yaml"
+# Recorded by jobs that read a file of every image: Snakemake records no list of these.
+MEMBERS = members(IMAGES)
 # For jobs that are about the whole set: they find its images again, so that no command line grows with it.
 SET = {"images": CONFIG.images.canonical(), "listing": listing(IMAGES)}
 RUN = "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"

@@ -32,7 +32,7 @@ def limit_gpu(workflow, number):
 
 def plan_slots(workflow, warm=True, scripts=SCRIPTS):
     """Plan the slots of this run and tell its jobs through the environment; a nested run keeps those of the outer one."""
-    if workflow.subprocess_exec and "REGIONFLOW_RUN" in os.environ:
+    if (workflow.subprocess_exec or "REGIONFLOW_INNER" in os.environ) and "REGIONFLOW_RUN" in os.environ:
         return
     leftovers.clear(run_slots.socket_base())
     obstacle = run_slots.why_not_warm() if warm else None

@@ -66,6 +66,12 @@ def end_of_run():
     return summary.end_of_run(CONFIG, IMAGE_SET, *tables, [left])
 
 
+def tell_the_end(more=""):
+    """Say it once: an inner run leaves it to the outer one."""
+    if not INNER:
+        logger.info("\n".join([end_of_run(), more]))
+
+
 # What prune removes.
 
 

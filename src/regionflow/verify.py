@@ -27,6 +27,7 @@ from regionflow.formats.parts import read_part_masks, read_part_targets
 from regionflow.formats.pooled import check_pooled_set, read_pooled
 from regionflow.formats.regions import RegionFile, read_regions
 from regionflow.formats.semantics import read_semantics
+from regionflow.formats.shards import read_summary
 
 
 @dataclass(frozen=True)
@@ -246,4 +247,6 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "report/{extractor}/{regions}/overlays/{image}.jpg": _picture,
     "report/{extractor}/{regions}/contact_sheet.jpg": _picture,
     "report/{extractor}/{regions}/report.html": _text,
+    "shards/{phase}/{shard}.json": lambda place: read_summary(place.path),
+    "shards/{phase}/set.json": lambda place: read_summary(place.path),
 }

@@ -113,6 +113,11 @@ def listing(images: Mapping[str, ImageEntry]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
+def members(images: Iterable[str]) -> str:
+    """A hash of ids: whether two sets have the same images."""
+    return hashlib.sha256("\n".join(sorted(images)).encode()).hexdigest()[:16]
+
+
 def _one_spelling(entries: Iterable[tuple[str, ImageEntry]]) -> Iterator[tuple[str, ImageEntry]]:
     """Splits that differ in case or blanks are one: each gets the spelling that comes first; training is train."""
     spelling = {TRAIN: TRAIN, "training": TRAIN}

@@ -17,22 +17,25 @@ from regionflow.run.stages import model_path
 from regionflow.weights.files import missing_weights
 
 
-def prepare(values: Mapping[str, Any], *, starts: bool = True, works: bool = True) -> tuple[Config, ImageSet]:
+def prepare(
+    values: Mapping[str, Any], *, starts: bool = True, works: bool = True, images: ImageSet | None = None
+) -> tuple[Config, ImageSet]:
     """The configuration and the images by id, checked.
 
     Args:
         values: of the configuration files and the command line.
         starts: whether a run starts here, not one of its jobs: weights and models are looked for then.
         works: whether this machine is the one that runs the models: its cards are looked for then.
+        images: of the set, where they are known already.
 
     Raises:
         ConfigError: lists all that is wrong, of whatever sort.
     """
     config, problems = check_config(values)
-    images = ImageSet({})
     try:
-        images = find_set(config.images)
+        images = images or find_set(config.images)
     except ImageListError as error:
+        images = ImageSet({})
         problems.append(str(error).replace("\n", "\n  "))
     problems += path_problems(config)
     if starts:

@@ -1,0 +1,108 @@
+"""The jobs of an outer run: what they wait for, and the command of an inner run (docs/shards.md)."""
+
+import os
+import shlex
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+from regionflow.run import inner
+
+
+def phase_of(wildcards):
+    """The phase that a summary is of."""
+    phase = LEVELS["phases"].get(wildcards.phase) or inner.remembered_phase(wildcards.phase)
+    if phase is None or not LEVELS["shards"]:
+        raise WorkflowError(f"there is no phase {wildcards.phase!r} in this run (docs/shards.md)")
+    return phase
+
+
+def summaries_before(wildcards):
+    """What a phase waits for: of the phases of single images its own shard, or all."""
+    phase, files = phase_of(wildcards), []
+    for name in phase.after:
+        before = LEVELS["phases"].get(name) or inner.remembered_phase(name)
+        names = [WHOLE_SET] if not before.per_image else [wildcards.shard] if phase.per_image else LEVELS["shards"]
+        files += [SUMMARY.format(phase=name, shard=shard) for shard in names]
+    return [*files, *phase.files]
+
+
+def recorded_of_phase(wildcards):
+    """params: a hash of all that Snakemake compares of the steps."""
+    return phase_of(wildcards).recorded
+
+
+def versions_of_shard(wildcards):
+    """params: a hash of the images' ids and versions."""
+    if wildcards.shard not in LEVELS["shards"]:
+        raise WorkflowError(f"there is no shard {wildcards.shard!r} of these images")
+    return LEVELS["shards"][wildcards.shard].digest
+
+
+def told_of_job(wildcards, resources):
+    """The message of a job. Not recorded."""
+    shard = wildcards.get("shard", WHOLE_SET)
+    number = len(LEVELS["shards"][shard].images) if shard in LEVELS["shards"] else len(IMAGES)
+    where = f"shard {shard}" if shard in LEVELS["shards"] else "the whole set"
+    return f"{where}, {number} images: {', '.join(phase_of(wildcards).rules)}"
+
+
+def inner_command(wildcards, output, threads, resources):
+    """The command of an inner run. Not recorded."""
+    phase, shard = phase_of(wildcards), wildcards.get("shard", WHOLE_SET)
+    rows = None
+    if shard in LEVELS["shards"]:
+        of = LEVELS["shards"][shard]
+        rows = [
+            (image, str(IMAGES[image].path), IMAGES[image].split, version)
+            for image, version in zip(of.images, of.versions)
+        ]
+    job = inner.write_job(phase, shard, config=VALUES, rows=rows, shards=LEVELS["shards"], summaries=SUMMARY)
+    command = [sys.executable, "-P", "-m", inner.__name__, str(job), output.summary]
+    return shlex.join(map(str, [*command, *inner_arguments(phase, threads), "--", "wanted"]))
+
+
+def inner_arguments(phase, threads):
+    """The arguments of snakemake for an inner run: those of this run that jobs notice, and its slots."""
+    execution, dag, output = workflow.execution_settings, workflow.dag_settings, workflow.output_settings
+    cores = threads if workflow.remote_exec else max(threads, CORES)
+    arguments = ["--snakefile", workflow.main_snakefile, "--workflow-profile", "none", "--nolock", "--cores", cores]
+    arguments += ["--configfile", *workflow.configfiles] if workflow.configfiles else []
+    arguments += ["--retries", execution.retries]
+    arguments += ["--latency-wait", execution.latency_wait, "--rerun-incomplete", "--show-failed-logs"]
+    arguments += ["--scheduler", "greedy", "--scheduler-subsample", 1000, "--logger", "regionflow", "--nocolor"]
+    flags = {
+        "--keep-going": execution.keep_going,
+        "--keep-incomplete": execution.keep_incomplete,
+        "--forceall": dag.forceall,
+        "--notemp": workflow.storage_settings.notemp,
+        "--verbose": output.verbose,
+    }
+    arguments += [flag for flag, is_set in flags.items() if is_set]
+    arguments += ["--rerun-triggers", *sorted(str(trigger) for trigger in dag.rerun_triggers)]
+    if methods := workflow.deployment_settings.deployment_method:
+        arguments += ["--software-deployment-method", *sorted(map(str, methods))]
+    if prefix := workflow.deployment_settings.conda_prefix:
+        arguments += ["--conda-prefix", prefix]
+    slots = int(os.environ["REGIONFLOW_GPU_SLOTS"])
+    limits = {"gpu": slots} if slots else {}
+    limits |= {
+        name: resource.value
+        for name, resource in workflow.global_resources.items()
+        if name not in ("gpu", "_cores", "_nodes") and resource.value is not None and not workflow.remote_exec
+    }
+    if limits:
+        arguments += ["--resources", *(f"{name}={value}" for name, value in limits.items())]
+    forced = [name for name in LEVELS["forced"] if name in phase.rules or not workflow.is_rule(name)]
+    arguments += ["--forcerun", *forced] if forced else []
+    return [*arguments, "--allowed-rules", "wanted", *phase.rules]
+
+
+def share_of_cores(wildcards):
+    """threads: two inner runs at a time, of which one works and the next is ready to begin (regionflow.run.turns)."""
+    return max(1, CORES // 2)
+
+
+def wanted_files(wildcards):
+    """What an inner run makes."""
+    return INNER.targets() if INNER else []

@@ -1,0 +1,55 @@
+"""What runs in shards use of Snakemake that is not public: tested, and pinned below 10."""
+
+from functools import lru_cache
+
+from snakemake.io import _IOFile, get_flag_value, is_flagged
+from snakemake.persistence import PersistenceBase
+
+
+def record_every_image_as_one():
+    """Record inputs that stand for every image as their pattern: the same for files and for shards, and short."""
+    original = PersistenceBase._input
+    if getattr(original, "regionflow", False):
+        return
+
+    @lru_cache()
+    def recorded(self, job):
+        patterns = {str(f): get_flag_value(f, EVERY_IMAGE) for f in job.input if is_flagged(f, EVERY_IMAGE)}
+        return sorted({patterns.get(path, path) for path in original(self, job)}) if patterns else original(self, job)
+
+    recorded.regionflow = True
+    PersistenceBase._input = recorded
+
+
+def compare_newest_by_time():
+    """Have a file that stands for all others be judged by its time alone: that it is as it was says nothing of them."""
+    original = _IOFile.is_checksum_eligible
+
+    async def eligible(self, max_size):
+        return not is_flagged(self, EVERY_IMAGE) and await original(self, max_size)
+
+    _IOFile.is_checksum_eligible = eligible
+
+
+def before_planning(workflow, act):
+    """Call `act` when the targets are known and the rules are read, before Snakemake plans."""
+    original = workflow._prepare_dag
+
+    def prepare(*args, **kwargs):
+        act()
+        return original(*args, **kwargs)
+
+    workflow._prepare_dag = prepare
+
+
+def whole_plan_only():
+    """Why this command needs Snakemake's plan of every job, as part of a sentence; None for a plain run."""
+    settings, plugin = workflow.dag_settings, workflow.executor_plugin
+    if plugin is None:
+        return "this command shows or cleans files of single jobs"
+    if plugin.common_settings.touch_exec:
+        return "--touch is for the files of single jobs"
+    for name in ("batch", "until", "omit_from"):
+        if getattr(settings, name):
+            return f"--{name.replace('_', '-')} chooses among single jobs"
+    return None

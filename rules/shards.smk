@@ -1,0 +1,72 @@
+"""The jobs of an outer run, each of which is a run of its own, and the target of these (docs/shards.md)."""
+
+
+include: "internals.smk"
+include: "levels.smk"
+include: "inner.smk"
+
+
+record_every_image_as_one()
+before_planning(workflow, plan_levels)
+if INNER:
+    compare_newest_by_time()
+
+
+localrules:
+    wanted,
+
+
+rule shard:
+    """All files of one phase for the images of one shard."""
+    input:
+        summaries_before,
+    output:
+        summary="results/shards/{phase}/{shard}.json",
+    log:
+        "logs/shards/{phase}/{shard}.log",
+    wildcard_constraints:
+        phase="[^/]+",
+        shard="[0-9a-f]+",
+    retries: 0
+    conda:
+        ENV
+    threads: share_of_cores
+    params:
+        versions=versions_of_shard,
+        recorded=recorded_of_phase,
+        command=inner_command,
+        told=told_of_job,
+    message:
+        "{params.told}"
+    shell:
+        "exec {params.command} > {log:q} 2>&1"
+
+
+rule shard_set:
+    """All files of one phase that are about the whole set."""
+    input:
+        summaries_before,
+    output:
+        summary="results/shards/{phase}/set.json",
+    log:
+        "logs/shards/{phase}/set.log",
+    wildcard_constraints:
+        phase="[^/]+",
+    retries: 0
+    conda:
+        ENV
+    threads: CORES
+    params:
+        recorded=recorded_of_phase,
+        command=inner_command,
+        told=told_of_job,
+    message:
+        "{params.told}"
+    shell:
+        "exec {params.command} > {log:q} 2>&1"
+
+
+rule wanted:
+    """What an inner run makes."""
+    input:
+        wanted_files,

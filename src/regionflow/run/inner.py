@@ -1,0 +1,191 @@
+"""An inner run: snakemake on the unchanged rules for one shard's images, or for the whole set between two phases.
+
+`python -m regionflow.run.inner JOB SUMMARY ARGUMENTS...` is the command of rules `shard` and `shard_set`
+(rules/shards.smk). JOB is a file of `write_job`; the Snakefile of the inner run finds it by the environment. When the
+run has succeeded, SUMMARY says what is there.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import runpy
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from regionflow.base.files import write_text
+from regionflow.base.options import canonical_json
+from regionflow.formats.shards import newest, read_summary, summarize, write_summary
+from regionflow.images.find import ImageEntry
+from regionflow.run.phases import Phase
+
+ENVIRONMENT = "REGIONFLOW_INNER"
+FOLDER = Path(".snakemake/regionflow")
+"""What outer and inner runs tell each other. Names of files are hashes of what is in them: two runs never meet."""
+DAYS_KEPT = 14
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Inner:
+    """The job of an inner run.
+
+    images, versions: of the shard, by id; None for the whole set, which is found again.
+    newest: for the whole set, the file of every pattern of single images that was changed last.
+    """
+
+    phase: Phase
+    shard: str
+    config: dict[str, Any]
+    images: dict[str, ImageEntry] | None = None
+    versions: dict[str, str] | None = None
+    newest: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def current(cls) -> "Inner | None":
+        """The job of this run, if it is an inner one."""
+        path = os.environ.get(ENVIRONMENT)
+        return cls.read(Path(path)) if path else None
+
+    @classmethod
+    def read(cls, path: Path) -> "Inner":
+        """Read what `write_job` wrote; for the whole set with the summaries of the shards."""
+        job = json.loads(path.read_bytes())
+        phase = _phase(job["phase"])
+        if job["images"] is None:
+            return cls(phase, job["shard"], job["config"], newest=_newest(phase, job))
+        rows = json.loads(Path(job["images"]).read_bytes())
+        return cls(
+            phase,
+            job["shard"],
+            job["config"],
+            {image: ImageEntry(Path(file), split) for image, file, split, _ in rows},
+            {image: version for image, _, _, version in rows},
+        )
+
+    def targets(self) -> list[str]:
+        """All that the inner run makes."""
+        if self.images is None or not self.phase.per_image:
+            return list(self.phase.patterns)
+        return [pattern.replace("{image}", image) for pattern in self.phase.patterns for image in self.images]
+
+
+def write_job(
+    phase: Phase,
+    shard: str,
+    *,
+    config: Mapping[str, Any],
+    rows: Iterable[tuple[str, str, str, str]] | None,
+    shards: Iterable[str],
+    summaries: str,
+) -> Path:
+    """Write a job and return its file.
+
+    Args:
+        rows: id, file, split and version of each image of the shard; None for the whole set.
+        shards: the names of all shards.
+        summaries: the path of a summary, with {phase} and {shard} in it.
+    """
+    images = None if rows is None else str(_write(f"images-{shard}", canonical_json(list(rows))))
+    job = {
+        "phase": {**asdict(phase), "recorded": ""},
+        "shard": shard,
+        "config": dict(config),
+        "images": images,
+        "shards": list(shards) if rows is None else [],
+        "summaries": summaries,
+    }
+    return _write(f"job-{phase.name}-{shard}", canonical_json(job))
+
+
+def remember_phase(phase: Phase) -> None:
+    """Keep a phase for the nodes of a cluster, which are told its name."""
+    path = FOLDER / f"phase-{phase.name}.json"
+    if not path.exists():
+        write_text(path, canonical_json({**asdict(phase), "recorded": ""}))
+
+
+def remembered_phase(name: str) -> Phase | None:
+    """The phase of that name as an outer run has planned it."""
+    path = FOLDER / f"phase-{name}.json"
+    return _phase(json.loads(path.read_bytes())) if path.is_file() else None
+
+
+def clear_old(folder: Path = FOLDER, days: float = DAYS_KEPT) -> None:
+    """Remove what runs of some time ago have told each other."""
+    limit = time.time() - days * 86400
+    for path in folder.glob("*") if folder.is_dir() else ():
+        if path.is_file() and path.stat().st_mtime < limit:
+            path.unlink(missing_ok=True)
+
+
+def _write(name: str, text: str) -> Path:
+    path = FOLDER / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    if path.exists():
+        os.utime(path)
+    else:
+        write_text(path, text)
+    return path
+
+
+def _phase(fields: Mapping[str, Any]) -> Phase:
+    lists = {name: tuple(fields[name]) for name in ("patterns", "rules", "after", "files")}
+    reads = tuple((pattern, name) for pattern, name in fields["reads"])
+    return Phase(name=fields["name"], per_image=fields["per_image"], reads=reads, recorded=fields["recorded"], **lists)
+
+
+def _newest(phase: Phase, job: Mapping[str, Any]) -> dict[str, str]:
+    """Of the patterns that the phase reads."""
+    names = {name for _, name in phase.reads}
+    paths = {
+        (name, shard): Path(job["summaries"].format(phase=name, shard=shard))
+        for name in names
+        for shard in job["shards"]
+    }
+    last = newest(map(read_summary, paths.values()))
+    return {pattern: last[pattern] for pattern, _ in phase.reads}
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process in good order when its parent dies (Linux): the outer run may be killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def snakemake(arguments: list[str]) -> int:
+    """Run `python -m snakemake` in this process. Returns its exit code."""
+    sys.argv = ["snakemake", *arguments]
+    try:
+        runpy.run_module("snakemake", run_name="__main__")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def main(job: Path, summary: Path, arguments: list[str]) -> int:
+    """Run snakemake for the job, then write the summary. Returns the exit code."""
+    end_with_parent()
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
+    started = time.monotonic()
+    os.environ[ENVIRONMENT] = str(job)
+    if code := snakemake(arguments):
+        return code
+    inner = Inner.read(job)
+    images = list(inner.images or {})
+    made, missing = summarize(inner.phase.patterns, images, time.monotonic() - started)
+    if missing:
+        more = f"\n  and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        print("\n  ".join(["regionflow: these files are missing after the run:", *missing[:SHOWN]]) + more)
+        return 1
+    write_summary(summary, made)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
