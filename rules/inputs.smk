@@ -30,16 +30,20 @@ def labeler_inputs(wildcards):
         inputs["pooled"] = rules.pooled.output.pooled.format(**names, extractor=labeler.reads_features_of)
     if labeler.is_fitted:
         inputs["classifier"] = rules.classifier.output.classifier.format(**names)
+    if labeler.renames:
+        names["labeler"] = labeler.renames
+        inputs["names"] = rules.semantics.output.table.format(**names)
+        inputs["named"] = rules.semantics.output.map.format(**names)
     return inputs
 
 
 def shown_names(wildcards):
-    """The class names that pictures show: those of the first labeler under targets, if there is one."""
-    names = {**dict(wildcards.items()), "labeler": next(iter(CONFIG.targeted_labelers), None)}
-    if names["labeler"] is None:
-        return {}
-    outputs = rules.semantics.output
-    return {"names": outputs.table.format(**names), "named": outputs.map.format(**names)}
+    """The class names that pictures show: those of all labelers under targets."""
+    names, outputs = dict(wildcards.items()), rules.semantics.output
+    return {
+        "names": [outputs.table.format(**names, labeler=labeler) for labeler in CONFIG.targeted_labelers],
+        "named": [outputs.map.format(**names, labeler=labeler) for labeler in CONFIG.targeted_labelers],
+    }
 
 
 def truth(wildcards):

@@ -25,6 +25,7 @@ from regionflow.formats.images import write_images
 from regionflow.images.find import find_images
 from regionflow.images.survey import survey
 from regionflow.run.stages import STAGES, stage_options
+from regionflow.semantics.shipped import table_path
 
 IMAGES = ["one", "sub/two"]
 BASE: dict[str, Any] = {
@@ -43,12 +44,13 @@ BASE: dict[str, Any] = {
     "labelers": {
         "few": {"type": "examples", "examples": "examples.tsv", "extractor": "vit"},
         "seem": {"type": "seem", "checkpoint": "sam.pth", "tables": ["coco_133_to_28"]},
+        "short": {"type": "renamed", "labeler": "seem", "tables": ["coco_28_to_19"]},
     },
     "parts": {"teacher": {"segmenter": "sam"}},
     "targets": {
         "extractors": ["daisy_lab", "vit", "encoder"],
         "regions": ["default", "graph_fine"],
-        "labelers": ["few", "seem"],
+        "labelers": ["few", "seem", "short"],
     },
 }
 TARGETS = ["all", "parts", "results/parts/probe/accuracy.json"]
@@ -66,7 +68,7 @@ NEEDS = {
     "clusters": ["pooled_set"],
     "labels": ["pooled", "regions", "clusters"],
     "classifier": ["pooled_set"],
-    "semantics": ["regions", "pooled", "classifier"],
+    "semantics": ["regions", "pooled", "classifier", "semantics"],
     "overlay": ["regions", "labels", "semantics"],
     "contact_sheet": ["overlay", "images"],
     "parts_masks": [],
@@ -113,8 +115,14 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "labelers.few.purity": {"labelers.few.purity": 0.9},
     "labelers.seem.checkpoint": {"labelers.seem.checkpoint": "other.pth"},
     "labelers.seem.random_seed": {"labelers.seem.checkpoint": None, "labelers.seem.random_seed": 0},
-    "labelers.seem.classes": {"labelers.seem.classes": ["sky", "tree"], "labelers.seem.tables": []},
-    "labelers.seem.tables": {"labelers.seem.tables": []},
+    "labelers.seem.classes": {
+        "labelers.seem.classes": ["sky", "tree"],
+        "labelers.seem.tables": [],
+        "labelers.short.tables": ["sky_tree.tsv"],
+    },
+    "labelers.seem.tables": {"labelers.seem.tables": [], "labelers.short.tables": ["coco_133_to_28"]},
+    "labelers.short.labeler": {"labelers.short.labeler": "few"},
+    "labelers.short.tables": {"labelers.short.tables": ["again.tsv"]},
     "segmenters.sam.checkpoint": {"segmenters.sam.checkpoint": "other.pth"},
     "extractors.encoder.checkpoint": {"extractors.encoder.checkpoint": "other.pth"},
     "extractors.encoder.model": {"extractors.encoder.model": "vit_b"},
@@ -196,8 +204,9 @@ def reads(config: Config, job: Instance, other: Instance) -> bool:
     if job.stage in ("classifier", "semantics"):
         labeler = config.labelers[mine["labeler"]]
         mine |= {"extractor": str(labeler.reads_features_of)}
-    if job.stage == "overlay":
-        mine |= {"labeler": config.targeted_labelers[0]}
+    if job.stage == "semantics" == other.stage:
+        # Of its own kind a job reads that of the labeler it renames.
+        mine["labeler"] = str(config.labelers[mine["labeler"]].renames)
     return all(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
 
 
@@ -322,6 +331,8 @@ def everything(tmp_path_factory) -> Matrix:
     (folder / "table.tsv").write_text("id\tpath\n" + "".join(f"{i}\tphotos/{i}.png\n" for i in IMAGES))
     for name in ("examples.tsv", "more_examples.tsv"):
         (folder / name).write_text(f"image\tx\ty\tclass\none\t1\t{len(name)}\tsky\n")
+    (folder / "sky_tree.tsv").write_text("source\ttarget\nsky\tS\ntree\tT\n")
+    shutil.copy(table_path("coco_28_to_19"), folder / "again.tsv")
     (folder / "sam.pth").write_bytes(b"weights")
     (folder / "other.pth").write_bytes(b"other weights")
     (folder / "model.h5").write_bytes(b"centres")
@@ -382,7 +393,7 @@ def test_a_changed_key_remakes_what_it_feeds_and_what_reads_that(matrix: Matrix,
     config = load_config(changed)
     fed = options_changed(matrix.made, config, IMAGES)
     found = matrix.run(changed, "-n")
-    if path.startswith(FEEDS_NOTHING):
+    if path.startswith(FEEDS_NOTHING) and path != "targets.labelers":  # overlays have a panel for each labeler
         assert not found
     elif path.startswith(FEEDS_PICTURES):
         assert found and not found.keys() & DATA

@@ -20,7 +20,10 @@ from regionflow.formats.semantics import read_semantics
 
 GOOD = ["one", ODD, "wide"]
 POINTS = [("one", 5, 5, "ground"), ("one", 60, 48, "disc"), (ODD, 5, 90, "ground"), (ODD, 100, 20, "disc")]
-LABELERS = {"few": {"type": "examples", "examples": "examples.tsv", "extractor": "daisy_lab", "suggestions": 5}}
+LABELERS = {
+    "few": {"type": "examples", "examples": "examples.tsv", "extractor": "daisy_lab", "suggestions": 5},
+    "short": {"type": "renamed", "labeler": "few", "tables": ["initials.tsv"]},
+}
 NAMED = "results/named/few/default"
 
 
@@ -32,9 +35,10 @@ def write_examples(workspace: Workspace, points) -> None:
 def copy_of(finished, folder, **runtime) -> Workspace:
     original, _ = finished
     shutil.copytree(original.folder, folder)
-    config = {**original.config, "labelers": LABELERS, "targets": {"labelers": ["few"]}, "runtime": runtime}
+    config = {**original.config, "labelers": LABELERS, "targets": {"labelers": ["few", "short"]}, "runtime": runtime}
     workspace = Workspace(folder, config)
     write_examples(workspace, POINTS)
+    workspace.path("initials.tsv").write_text("source\ttarget\nground\tG\ndisc\tD\n", encoding="utf-8")
     return workspace
 
 
@@ -74,7 +78,7 @@ def test_the_classifier_says_how_good_it_is_and_what_to_label_next(named):
         assert row["class"] in ("disc", "ground")
     # A list of suggestions is itself a file of examples.
     shutil.copy(named.path("results/classifiers/few/default.tsv"), named.path("suggested.tsv"))
-    labelers = {"few": {**LABELERS["few"], "examples": "suggested.tsv"}}
+    labelers = {**LABELERS, "few": {**LABELERS["few"], "examples": "suggested.tsv"}}
     again = Workspace(named.folder, {**named.config, "labelers": labelers})
     assert again.snakemake("-n").code == 0
 
@@ -150,11 +154,33 @@ def test_the_data_set_knows_the_names(named):
         assert ((names.score > 0) == (names.value > 0)).all()
 
 
-def test_the_overlay_has_a_panel_more(named, finished):
+def test_another_table_of_the_same_names_stands_beside_them_everywhere(named):
+    """In results/semantics, in every export, and for regionflow.load."""
+    for image in GOOD:
+        few = read_semantics(named.path(f"results/semantics/few/default/{image}.json"))
+        short = read_semantics(named.path(f"results/semantics/short/default/{image}.json"))
+        assert short.classes == ["G", "D"] and few.classes == ["disc", "ground"]
+        initial = {"disc": "D", "ground": "G", None: None}
+        assert [short.name(r.value) for r in short.regions] == [initial[few.name(r.value)] for r in few.regions]
+        maps = (
+            read_label_map(named.path(f"results/semantics/{name}/default/{image}.png")) for name in ("few", "short")
+        )
+        assert (next(maps) == np.array([0, 2, 1])[next(maps)]).all()
+    assert read_semantics(named.path("results/semantics/short/default/broken.json")).image.error
+    beside = named.path("results/named/short/default")
+    files = {file.relative_to(beside) for file in beside.rglob("*") if file.is_file()}
+    assert files == {f.relative_to(named.path(NAMED)) for f in named.path(NAMED).rglob("*") if f.is_file()}
+    categories = json.loads((beside / "coco.json").read_text())["categories"]
+    assert [category["name"] for category in categories] == ["G", "D"]
+    with regionflow.load(named.path("results")) as regions:
+        assert {*regions.semantics["short"].name} <= {"G", "D", None}
+
+
+def test_the_overlay_has_a_panel_more_for_every_labeler(named, finished):
     original, _ = finished
     place = "results/report/daisy_lab/default/overlays/one.jpg"
     with Image.open(named.path(place)) as more, Image.open(original.path(place)) as less:
-        assert more.height == less.height and more.width == less.width * 5 // 4
+        assert more.height == less.height and more.width == less.width * 6 // 4
 
 
 def test_examples_that_are_wrong_are_all_told_by_line(named):

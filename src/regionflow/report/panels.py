@@ -1,6 +1,7 @@
 """Pictures for people: overlays of one image, and a contact sheet of many."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,16 +21,24 @@ SHEET_WIDTH = 1600
 LEAST_NAMED = 0.02
 
 
+class NamedMap(NamedTuple):
+    """A label map [H, W] of classes with their names, and what stands above it."""
+
+    title: str
+    labels: NDArray[np.integer]
+    names: Sequence[str]
+
+
 def panels(
     image: Picture,
     regions: RegionFile,
     labels: NDArray[np.integer],
     max_side: int,
-    named: tuple[NDArray[np.integer], Sequence[str]] | None = None,
+    named: Sequence[NamedMap] = (),
 ) -> Picture:
     """Photo, masks, regions and labels [H, W] of one image side by side, each at most `max_side` long.
 
-    `named`: a label map of classes and the classes' names, for one panel more.
+    `named`: maps of classes, for one panel more each.
     """
     height, width = image.shape[:2]
     masks = [a["segmentation"] for a in regions.annotations]
@@ -43,8 +52,8 @@ def panels(
         ("clusters", overlay(image, labels, colours, alpha=0.7)),
     ]
     row = [_titled(_shrunk(view, max_side), title) for title, view in views]
-    if named is not None:
-        row.append(_titled(_with_names(image, *named, max_side), "classes"))
+    for one in named:
+        row.append(_titled(_with_names(image, one.labels, one.names, max_side), one.title))
     return _row(row)
 
 

@@ -14,6 +14,8 @@ from regionflow.images.find import ImageListError, ImageSet, find_set
 from regionflow.parts.options import TEACHERS
 from regionflow.run.slots import visible_cards
 from regionflow.run.stages import model_path
+from regionflow.semantics.options import NamingOptions
+from regionflow.semantics.renamed import naming_problems
 from regionflow.weights.files import missing_weights
 
 
@@ -51,6 +53,9 @@ def model_problems(config: Config) -> Iterator[str]:
     for key, options in targeted(config):
         if isinstance(options, Kind):
             yield from (f"{key}.{problem}" for problem in (*missing_weights(options), *options.problems()))
+        if isinstance(options, NamingOptions):
+            name = key.removeprefix("labelers.")
+            yield from (f"{key}.{problem}" for problem in naming_problems(config.labelers, name))
     targets = config.targets
     paths = {model_path(config, {"extractor": e, "regions": r}) for e in targets.extractors for r in targets.regions}
     for path in sorted(path for path in paths if path is not None):

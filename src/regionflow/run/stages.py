@@ -109,7 +109,10 @@ def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 def _overlay(config: Config, names: Names) -> Mapping[str, Any]:
-    return {"max_side": config.report.max_side, "reading": config.images.reading}
+    """With several labelers under targets a panel has the name of its own."""
+    options = {"max_side": config.report.max_side, "reading": config.images.reading}
+    labelers = config.targeted_labelers
+    return {**options, "labelers": labelers} if len(labelers) > 1 else options
 
 
 def _page(config: Config, names: Names) -> Mapping[str, Any]:

@@ -7,12 +7,15 @@ from pydantic import Field
 from regionflow.base.kinds import implementation
 from regionflow.semantics.example_options import ExamplesOptions
 from regionflow.semantics.fuse import LabelScores
+from regionflow.semantics.renamed_options import RenamedOptions
 from regionflow.semantics.seem_options import SeemOptions
 from regionflow.semantics.seen import Seen
 from regionflow.semantics.transformers_options import TransformersOptions
 from regionflow.semantics.words_options import WordsOptions
 
-LabelerKind = Annotated[ExamplesOptions | SeemOptions | TransformersOptions | WordsOptions, Field(discriminator="type")]
+LabelerKind = Annotated[
+    ExamplesOptions | SeemOptions | TransformersOptions | WordsOptions | RenamedOptions, Field(discriminator="type")
+]
 
 
 class Labeler(Protocol):
@@ -28,6 +31,8 @@ class Labeler(Protocol):
 
 def labeler(options: LabelerKind, device: str = "cpu") -> Labeler:
     """The labeler that the options describe, its model (if it has one) loaded on `device`.
+
+    Of options that rename what another labeler said it is a `Renamed`, which scores nothing.
 
     Raises UserError, naming the model or file, if there is no such model, or its weights or library are missing.
     """

@@ -31,8 +31,8 @@ class FusionOptions(Kind):
     SAM + SEEM pipeline does, the likeliest is taken first and then renamed."""
 
 
-class LabelerOptions(FusionOptions):
-    """What all labelers have."""
+class NamingOptions(Kind):
+    """What every variant under `labelers` has."""
 
     tables: list[Text] = []
     """Class tables, one after the other, that merge the labeler's classes: coco_133_to_28, coco_28_to_19, or the path
@@ -53,8 +53,13 @@ class LabelerOptions(FusionOptions):
         """Whether it needs a classifier that is fitted to the whole set first."""
         return False
 
+    @property
+    def renames(self) -> str | None:
+        """The labeler whose names it renames, if any."""
+        return None
+
     def known_names(self) -> list[str] | None:
-        """Its class names, where the options alone tell them."""
+        """Its class names before the tables, where the options alone tell them."""
         return None
 
     def problems(self) -> Iterator[str]:
@@ -67,6 +72,10 @@ class LabelerOptions(FusionOptions):
                 read_tables(self.tables, names)
             except BadClassTable as error:
                 yield f"tables: {error}"
+
+
+class LabelerOptions(FusionOptions, NamingOptions):
+    """What all labelers have that score classes themselves."""
 
 
 def check_distinct(classes: list[str]) -> None:

@@ -35,7 +35,7 @@ class ClassTable:
         np.add.at(out, self.index, scores)
         return out
 
-    def merge_labels(self, labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    def merge_labels(self, labels: NDArray[np.integer]) -> NDArray[np.uint16]:
         """Labels with 0 for none and c + 1 for a class, renamed."""
         return np.concatenate([[0], self.index + 1]).astype(np.uint16)[labels]
 
