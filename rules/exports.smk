@@ -14,29 +14,6 @@ rule export:
         exported,
 
 
-rule coco:
-    """COCO instances of the set, clusters as categories."""
-    input:
-        every_image(rules.labels.output.table),
-        table=rules.images.output.table,
-        centroids=centres,
-    output:
-        coco="results/coco/{extractor}/{regions}.json",
-    log:
-        "logs/coco/{extractor}/{regions}.log",
-    conda:
-        ENV
-    params:
-        **stage(
-            "coco",
-            regions=rules.regions.output.regions,
-            labels=rules.labels.output.table,
-        ),
-        images=MEMBERS,
-    shell:
-        RUN
-
-
 rule region_table:
     """One row per region of the set."""
     input:
@@ -94,8 +71,10 @@ rule classes:
 
 # What `snakemake --cores all export` makes, for every variant.
 EXPORTED = [
-    rules.coco.output.coco,
     rules.region_table.output.table,
     rules.colour_map.output.map,
     rules.classes.output.classes,
 ]
+
+
+include: "coco.smk"

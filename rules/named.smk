@@ -1,22 +1,6 @@
 """Regions with class names in forms that other tools open: part of `snakemake --cores all export`."""
 
-
-rule named_coco:
-    """COCO instances of the set, classes as categories."""
-    input:
-        every_image(rules.semantics.output.table),
-        table=rules.images.output.table,
-    output:
-        coco="results/named/{labeler}/{regions}/coco.json",
-    log:
-        "logs/named_coco/{labeler}/{regions}.log",
-    conda:
-        ENV
-    params:
-        **over_named("named_coco"),
-        images=MEMBERS,
-    shell:
-        RUN
+NAMED_PHOTOS = photo_folder("results/named/{labeler}/{regions}/images")
 
 
 rule named_panoptic:
@@ -31,7 +15,7 @@ rule named_panoptic:
     conda:
         ENV
     params:
-        **over_named("named_panoptic"),
+        **over_named("named_panoptic", photos=NAMED_PHOTOS),
         images=MEMBERS,
     shell:
         RUN
@@ -111,7 +95,6 @@ rule named_classes:
 
 # What `snakemake --cores all export` makes of class names, for every labeler.
 EXPORTED_NAMES = [
-    rules.named_coco.output.coco,
     rules.named_panoptic.output.panoptic,
     rules.named_table.output.csv,
     rules.named_classes.output.classes,

@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from regionflow.base.errors import BadFile
+from regionflow.base.files import sha256_of
 from regionflow.formats.classifiers import read_classifier, read_validation
 from regionflow.formats.clusters import read_clusters, read_comparison
 from regionflow.formats.features import read_features
@@ -155,6 +156,20 @@ def _picture(place: Place) -> None:
         raise BadFile.damaged(place.path, "a picture", error) from error
 
 
+def _photo(place: Place) -> None:
+    """A photo beside a COCO file: a link that leads somewhere, or a copy that decodes or is as the original was."""
+    if place.path.is_symlink() or place.path.stat().st_size == 0:  # empty for one that was not there
+        return
+    try:
+        _picture(place)
+    except BadFile:
+        with suppress(BadFile):
+            originals = {row.sha256 for row in read_images(place.root / "images.tsv")}
+            if sha256_of(place.path) in originals:
+                return
+        raise
+
+
 def _json(place: Place) -> None:
     try:
         json.loads(place.path.read_bytes())
@@ -235,11 +250,15 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "evaluation/clusters.tsv": _table,
     "evaluation/semantics.tsv": _table,
     "coco/{extractor}/{regions}.json": _json,
+    "coco/{extractor}/{regions}/annotations/instances_{split}.json": _json,
+    "coco/{extractor}/{regions}/images/{image}": _photo,
     "region_tables/{extractor}/{regions}.csv": _table,
     "colour_maps/{extractor}/{regions}/{image}.png": _picture,
     "colour_maps/{extractor}/{regions}/classes.csv": _table,
     "named/{labeler}/{regions}/classes.csv": _table,
     "named/{labeler}/{regions}/coco.json": _json,
+    "named/{labeler}/{regions}/annotations/instances_{split}.json": _json,
+    "named/{labeler}/{regions}/images/{image}": _photo,
     "named/{labeler}/{regions}/maps/{image}.png": _picture,
     "named/{labeler}/{regions}/panoptic.json": _json,
     "named/{labeler}/{regions}/panoptic/{image}.png": _picture,

@@ -88,7 +88,7 @@ READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images", "sem
 READS_THE_SET = {"images", "pooled_set", "clusters", "contact_sheet", "parts_set", "parts_agreement"}
 
 # Keys that change how work is done or what is asked for, but no file that is there.
-FEEDS_NOTHING = ("runtime.", "targets.", "truth", "evaluate.", "images.on_bad_image", "report.page_")
+FEEDS_NOTHING = ("runtime.", "targets.", "truth", "evaluate.", "exports.", "images.on_bad_image", "report.page_")
 FEEDS_PICTURES = ("report.",)
 DATA = set(STAGES) - {"overlay", "contact_sheet"}
 

@@ -2,8 +2,9 @@
 
 from regionflow.exports.colour_maps import write_classes
 from regionflow.formats.clusters import read_centres
+from regionflow.run.adapters import class_list
 from regionflow.run.job import Job
 
 
 def run(job: Job) -> None:
-    write_classes(job.outputs["classes"], len(read_centres(job.input("centroids"), foreign=True)))
+    write_classes(job.outputs["classes"], len(read_centres(job.input("centroids"), foreign=True)), class_list(job))

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
 from regionflow.base.options import Name, Options, Refers
 from regionflow.config.builtin import BUILTIN
 from regionflow.evaluate.options import CocoTruth, EvaluateOptions, TruthOptions
+from regionflow.exports.options import ExportsOptions
 from regionflow.features.kinds import ExtractorOptions
 from regionflow.images.options import TRUTH_FILE, ImagesOptions
 from regionflow.labels.options import ClustersOptions
@@ -114,6 +115,8 @@ class Config(Options):
     """What is measured against the ground truth."""
     parts: PartsOptions = PartsOptions()
     """Part-whole hierarchies: `snakemake --cores all parts`."""
+    exports: ExportsOptions = ExportsOptions()
+    """Forms for other tools: `snakemake --cores all export`."""
     report: ReportOptions = ReportOptions()
     """Pictures for people."""
     runtime: RuntimeOptions = RuntimeOptions()

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regionflow import __version__
 from regionflow.base.errors import BadFile
 from regionflow.base.files import whole, write_table
-from regionflow.base.options import canonical_json
-from regionflow.exports.coco import image_records
+from regionflow.exports.coco import head, instance, with_ids, write_records
+from regionflow.exports.photos import Photos
 from regionflow.formats import rle
 from regionflow.formats.images import ImageRow
 from regionflow.formats.labels import read_label_map
@@ -26,6 +25,7 @@ from regionflow.formats.palette import palette
 from regionflow.formats.regions import RegionFile, masks_of, read_regions
 from regionflow.formats.semantics import NONE, Semantics, read_semantics
 
+ABOUT = "regionflow: regions and their class names"
 COLUMNS = (
     "image_id", "split", "region_id", "source", "class", "name", "score", "decided_by", "area", "x", "y", "width",
     "height",
@@ -60,36 +60,37 @@ def class_names(rows: Sequence[ImageRow], names: Path) -> list[str]:
     return read_semantics(for_image(names, rows[0].id)).classes if rows else []
 
 
-def write_named_coco(path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], names: Sequence[str]) -> int:
+def write_named_coco(
+    path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], names: Sequence[str], photos: Photos
+) -> int:
     """Write a COCO instances file; returns how many regions have no class and are left out.
 
-    As `exports.coco`: ids start at 1, `segmentation` stays compressed RLE, `file_name` is the path below images.dir.
+    As `exports.coco`, but category c + 1 is class c and `score` is that of the class.
     """
-    left_out = number = 0
-    with whole(path) as part, part.open("w", encoding="utf-8") as file:
-        file.write(canonical_json(_head(rows, names))[:-1] + ',"annotations":[')
+    left_out = 0
+
+    def instances() -> Iterator[dict[str, Any]]:
+        nonlocal left_out
         for place, image in enumerate(images, start=1):
             for region, label in zip(image.regions.annotations, image.semantics.regions, strict=True):
                 if label.value == NONE:
                     left_out += 1
                     continue
-                number += 1
-                kept = {key: region[key] for key in ("segmentation", "area", "bbox", "region_id", "source")}
-                record = {**kept, "id": number, "image_id": place, "category_id": label.value, "iscrowd": 0}
-                file.write((",\n" if number > 1 else "\n") + canonical_json({**record, "score": label.score}))
-        file.write("\n]}\n")
+                yield {**instance(region, place, label.value), "score": label.score}
+
+    write_records(path, head(path, ABOUT, _categories(names), rows, photos), with_ids(instances()))
     return left_out
 
 
-def write_panoptic(path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], names: Sequence[str]) -> None:
+def write_panoptic(
+    path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], names: Sequence[str], photos: Photos
+) -> None:
     """Write a COCO panoptic file in panopticapi's layout, for the PNGs of `write_panoptic_map`."""
-    with whole(path) as part, part.open("w", encoding="utf-8") as file:
-        file.write(canonical_json(_head(rows, names))[:-1] + ',"annotations":[')
-        for place, image in enumerate(images, start=1):
-            info = segments(image)[1]
-            record = {"image_id": place, "file_name": f"{image.row.id}.png", "segments_info": info}
-            file.write((",\n" if place > 1 else "\n") + canonical_json(record))
-        file.write("\n]}\n")
+    records = (
+        {"image_id": place, "file_name": f"{image.row.id}.png", "segments_info": segments(image)[1]}
+        for place, image in enumerate(images, start=1)
+    )
+    write_records(path, head(path, ABOUT, _categories(names), rows, photos), records)
 
 
 def write_panoptic_map(path: Path, image: NamedImage) -> None:
@@ -143,14 +144,9 @@ def write_class_names(path: Path, names: Sequence[str]) -> None:
     write_table(path, ["value", "name", "red", "green", "blue"], rows)
 
 
-def _head(rows: Sequence[ImageRow], names: Sequence[str]) -> dict[str, Any]:
+def _categories(names: Sequence[str]) -> list[dict[str, Any]]:
     colours = palette(len(names)).tolist()
-    return {
-        "info": {"description": "regionflow: regions and their class names", "version": __version__},
-        "licenses": [],
-        "categories": [
-            {"id": c + 1, "name": name, "supercategory": "", "isthing": 1, "color": colours[c]}
-            for c, name in enumerate(names)
-        ],
-        "images": image_records(rows),
-    }
+    return [
+        {"id": c + 1, "name": name, "supercategory": "", "isthing": 1, "color": colours[c]}
+        for c, name in enumerate(names)
+    ]

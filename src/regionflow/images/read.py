@@ -70,6 +70,18 @@ def look(
     return _within(max_seconds, lambda: _look(path, max_megapixels, bands, scale_16bit))
 
 
+def opens_upright(path: Path) -> bool:
+    """Whether a program that opens the file with Pillow, and looks at no metadata, sees what `read_image` gives:
+    8 bits and not turned. Transparency aside, which such a program takes as it likes.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            return image.mode in (*CONVERTIBLE, *TRANSPARENT) and _orientation(image) == 1
+    except Exception:  # as decoders do
+        return False
+
+
 class _TooSlow(BaseException):
     """Raised in a reader's thread to end it; not an Exception, so that no decoder catches it."""
 

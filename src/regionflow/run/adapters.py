@@ -1,6 +1,7 @@
 """What the stages' adapters share: the image and the model of a job, and saying what made a file."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -89,3 +90,9 @@ def generator(job: Job, **more: Any) -> Generator:
 def provenance(job: Job) -> dict[str, Any]:
     """What made an HDF5 file: stage, library version, options and the names in its path."""
     return {"stage": job.stage, "version": __version__, "options": job.options, "names": job.names}
+
+
+def class_list(job: Job) -> Path | None:
+    """The table of names for the clusters, if the configuration has one."""
+    path = job.options["class_list"]
+    return None if path is None else Path(path)

@@ -108,6 +108,23 @@ def _image_list(config: Config, names: Names) -> Mapping[str, Any]:
     return {"images": {key: value for key, value in config.images.canonical().items() if key != "on_bad_image"}}
 
 
+def _coco(config: Config, names: Names) -> Mapping[str, Any]:
+    return {"coco": config.exports.coco, **_class_list(config, names)}
+
+
+def _named_coco(config: Config, names: Names) -> Mapping[str, Any]:
+    return {"coco": config.exports.coco}
+
+
+def _class_list(config: Config, names: Names) -> Mapping[str, Any]:
+    path = config.exports.class_list
+    return {"class_list": path, "class_list_sha256": _sha256_of(path)}
+
+
+def _photo(config: Config, names: Names) -> Mapping[str, Any]:
+    return {"images": config.exports.coco.images, "reading": config.images.reading}
+
+
 def _overlay(config: Config, names: Names) -> Mapping[str, Any]:
     """With several labelers under targets a panel has the name of its own."""
     options = {"max_side": config.report.max_side, "reading": config.images.reading}
@@ -188,11 +205,15 @@ STAGES: dict[str, Stage] = {
     "overlay": Stage(2, _overlay),
     "contact_sheet": Stage(1, lambda config, names: {"images": config.report.contact_sheet_images}),
     "page": Stage(2, _page),
-    "coco": Stage(2),
+    "coco": Stage(3, _coco),
+    "coco_photo": Stage(1, _photo),
     "region_table": Stage(2),
     "colour_map": Stage(1),
-    "classes": Stage(1, _labels),
-    **{name: Stage(1) for name in ("named_coco", "named_panoptic", "panoptic_map", "named_table", "named_map")},
+    "classes": Stage(2, lambda config, names: {**_labels(config, names), **_class_list(config, names)}),
+    **{
+        name: Stage(2, lambda config, names: {"coco": config.exports.coco}) for name in ("named_coco", "named_panoptic")
+    },
+    **{name: Stage(1) for name in ("panoptic_map", "named_table", "named_map")},
     "named_classes": Stage(1),
     "problems": Stage(2, _image_list),
     "parts_masks": Stage(1, _part_masks, card=lambda config: _part_teacher(config).uses_card),

@@ -1,0 +1,128 @@
+"""A COCO data set that is complete in itself, opened by the libraries that people train and look with."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.scenes import ODD, photo
+from helpers.workflow import Workspace
+from regionflow.formats import rle
+
+SPLITS = {"one": "train", ODD: "val", "wide": "Train ", "turned": "val", "broken": ""}
+NAMES = ["sky", "sky", "grass", "a b"]
+FOLDER = "results/coco/daisy_lab/default"
+
+
+@pytest.fixture(scope="module")
+def complete(finished, tmp_path_factory) -> Workspace:
+    """The export of a set with splits, a photo that its metadata turns, names for the clusters, and copied photos."""
+    original, _ = finished
+    folder = tmp_path_factory.mktemp("clients") / "copy"
+    shutil.copytree(original.folder, folder)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photo(5)).save(folder / "photos/turned.jpg", exif=exif)
+    suffix = {"one": ".png", "wide": ".png"}
+    rows = [f"{image}\tphotos/{image}{suffix.get(image, '.jpg')}\t{split}\n" for image, split in SPLITS.items()]
+    (folder / "table.tsv").write_text("id\tpath\tsplit\n" + "".join(rows))
+    (folder / "names.csv").write_text("value,name\n" + "".join(f"{i},{n}\n" for i, n in enumerate(NAMES, start=1)))
+    exports = {"coco": {"images": "copy"}, "class_list": "names.csv", "tables": ["csv", "parquet"]}
+    workspace = Workspace(folder, {"images": {"table": "table.tsv"}, "clusters": {"k": 4}, "exports": exports})
+    workspace.snakemake("export")
+    return workspace
+
+
+def instances(workspace: Workspace, split: str) -> Path:
+    return workspace.path(f"{FOLDER}/annotations/instances_{split}.json")
+
+
+def test_a_file_for_every_split_and_all_in_the_whole(complete):
+    splits = {path.stem for path in complete.path(f"{FOLDER}/annotations").iterdir()}
+    assert splits == {"instances_train", "instances_val", "instances_default"}
+    whole = json.loads(complete.path(f"{FOLDER}.json").read_text())
+    parts = [json.loads(instances(complete, split).read_text()) for split in ("train", "val", "default")]
+    assert sum(len(part["annotations"]) for part in parts) == len(whole["annotations"]) > 0
+    assert [image["image_id"] for image in parts[0]["images"]] == ["one", "wide"]
+    assert parts[2]["images"] == []
+
+
+def test_file_names_are_below_a_stated_root_that_is_there_and_no_path_is_absolute(complete):
+    for path in (complete.path(f"{FOLDER}.json"), instances(complete, "train"), instances(complete, "val")):
+        content = json.loads(path.read_text())
+        root = path.parent / content["info"]["images_root"]
+        assert all((root / image["file_name"]).is_file() for image in content["images"])
+        assert str(complete.folder) not in path.read_text()
+
+
+def test_photos_lie_as_the_masks_see_them(complete):
+    content = json.loads(instances(complete, "val").read_text())
+    sizes = {image["image_id"]: (image["width"], image["height"]) for image in content["images"]}
+    assert sizes["turned"] == (96, 120)
+    for image in content["images"]:
+        with Image.open(complete.path(f"{FOLDER}/images/{image['file_name']}")) as picture:
+            assert picture.size == sizes[image["image_id"]] and picture.getexif().get(0x0112, 1) == 1
+
+
+def test_scores_and_category_names(complete):
+    content = json.loads(complete.path(f"{FOLDER}.json").read_text())
+    assert {c["id"]: c["name"] for c in content["categories"]} == {1: "sky", 3: "grass", 4: "a b"}
+    for record in content["annotations"]:
+        assert record["category_id"] == {0: 1, 1: 1, 2: 3, 3: 4}[record["cluster"]]
+        assert ("score" in record) == (record["source"] == "merge_tree")
+        assert 0 <= record.get("score", 0) <= 1
+
+
+def test_torchvision_reads_it(complete):
+    from torchvision.datasets import CocoDetection
+
+    dataset = CocoDetection(str(complete.path(f"{FOLDER}/images")), str(instances(complete, "val")))
+    assert len(dataset) == 2
+    for picture, targets in dataset:
+        assert targets
+        assert all(dataset.coco.annToMask(t).shape == (picture.height, picture.width) for t in targets)
+
+
+def test_supervision_reads_it(complete):
+    supervision = pytest.importorskip("supervision", reason="supervision is not installed")
+    dataset = supervision.DetectionDataset.from_coco(
+        str(complete.path(f"{FOLDER}/images")), str(instances(complete, "val")), force_masks=True
+    )
+    assert dataset.classes == ["sky", "grass", "a b"]
+    content = json.loads(instances(complete, "val").read_text())
+    expected = {image["file_name"]: image["id"] for image in content["images"]}
+    seen = 0
+    for path, pixels, detections in dataset:
+        name = Path(path).relative_to(complete.path(f"{FOLDER}/images")).as_posix()
+        records = [r for r in content["annotations"] if r["image_id"] == expected[name]]
+        assert len(detections) == len(records) > 0
+        assert detections.mask.shape[1:] == pixels.shape[:2]
+        for mask, record in zip(np.asarray(detections.mask), records, strict=True):
+            assert (mask == rle.decode(record["segmentation"])).all()
+        seen += 1
+    assert seen == 2
+
+
+def test_datumaro_reads_it(complete):
+    components = pytest.importorskip("datumaro.components.dataset", reason="datumaro is not installed")
+    dataset = components.Dataset.import_from(str(complete.path(FOLDER)), "coco")
+    content = json.loads(complete.path(f"{FOLDER}.json").read_text())
+    assert sum(len(item.annotations) for item in dataset) == len(content["annotations"])
+    assert {item.subset for item in dataset} == {"train", "val"}
+    for item in dataset:
+        assert item.media.data.shape[:2] == item.annotations[0].image.shape
+
+
+def test_a_link_leads_to_the_photo_and_a_turned_photo_is_written_upright(complete, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(complete.folder, folder)
+    config = {**complete.config, "exports": {**complete.config["exports"], "coco": {"images": "link"}}}
+    workspace = Workspace(folder, config)
+    workspace.snakemake("export")
+    images = workspace.path(f"{FOLDER}/images")
+    assert (images / "one.png").is_symlink() and (images / "one.png").samefile(folder / "photos/one.png")
+    assert not (images / "turned.jpg").is_symlink()
+    assert not workspace.snakemake("export", "-n").jobs()
