@@ -36,6 +36,22 @@ rule region_table:
         RUN
 
 
+rule region_parquet:
+    """The same as Parquet."""
+    input:
+        table=rules.region_table.output.table,
+    output:
+        parquet="results/region_tables/{extractor}/{regions}.parquet",
+    log:
+        "logs/region_parquet/{extractor}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **stage("parquet"),
+    shell:
+        RUN
+
+
 rule colour_map:
     """The label map of one image with a palette: colours to look at, values to train on."""
     input:
@@ -72,6 +88,7 @@ rule classes:
 # What `snakemake --cores all export` makes, for every variant.
 EXPORTED = [
     rules.region_table.output.table,
+    rules.region_parquet.output.parquet,
     rules.colour_map.output.map,
     rules.classes.output.classes,
 ]

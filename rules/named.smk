@@ -58,6 +58,22 @@ rule named_table:
         RUN
 
 
+rule named_parquet:
+    """The same as Parquet."""
+    input:
+        table=rules.named_table.output.csv,
+    output:
+        parquet="results/named/{labeler}/{regions}/regions.parquet",
+    log:
+        "logs/named_parquet/{labeler}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **stage("parquet"),
+    shell:
+        RUN
+
+
 rule named_map:
     """The map of classes of one image with a palette."""
     input:
@@ -97,6 +113,7 @@ rule named_classes:
 EXPORTED_NAMES = [
     rules.named_panoptic.output.panoptic,
     rules.named_table.output.csv,
+    rules.named_parquet.output.parquet,
     rules.named_classes.output.classes,
     rules.named_map.output.map,
     rules.panoptic_map.output.map,

@@ -129,6 +129,8 @@ def _each(pattern, names):
         return [pattern.format(**names, split=name) for name in splits.values()]
     if "{suffix}" in pattern and CONFIG.exports.coco.images == "relative":
         return []
+    if pattern.endswith(".parquet") and "parquet" not in CONFIG.exports.tables:
+        return []
     if "{image}" not in pattern:
         return [pattern.format(**names)]
     return [pattern.format(**names, image=i, suffix=suffix_of(Path(entry.path))) for i, entry in IMAGES.items()]

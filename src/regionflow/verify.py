@@ -23,6 +23,7 @@ from regionflow.formats.clusters import read_clusters, read_comparison
 from regionflow.formats.features import read_features
 from regionflow.formats.images import read_images
 from regionflow.formats.labels import read_label_map, read_labels
+from regionflow.formats.parquet import check_parquet
 from regionflow.formats.part_set import PartSet, read_projection
 from regionflow.formats.parts import read_part_masks, read_part_targets
 from regionflow.formats.pooled import check_pooled_set, read_pooled
@@ -253,6 +254,7 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "coco/{extractor}/{regions}/annotations/instances_{split}.json": _json,
     "coco/{extractor}/{regions}/images/{image}": _photo,
     "region_tables/{extractor}/{regions}.csv": _table,
+    "region_tables/{extractor}/{regions}.parquet": lambda place: check_parquet(place.path),
     "colour_maps/{extractor}/{regions}/{image}.png": _picture,
     "colour_maps/{extractor}/{regions}/classes.csv": _table,
     "named/{labeler}/{regions}/classes.csv": _table,
@@ -263,6 +265,7 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "named/{labeler}/{regions}/panoptic.json": _json,
     "named/{labeler}/{regions}/panoptic/{image}.png": _picture,
     "named/{labeler}/{regions}/regions.csv": _table,
+    "named/{labeler}/{regions}/regions.parquet": lambda place: check_parquet(place.path),
     "report/{extractor}/{regions}/overlays/{image}.jpg": _picture,
     "report/{extractor}/{regions}/contact_sheet.jpg": _picture,
     "report/{extractor}/{regions}/report.html": _text,

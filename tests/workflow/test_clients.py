@@ -110,10 +110,11 @@ def test_datumaro_reads_it(complete):
     components = pytest.importorskip("datumaro.components.dataset", reason="datumaro is not installed")
     dataset = components.Dataset.import_from(str(complete.path(FOLDER)), "coco")
     content = json.loads(complete.path(f"{FOLDER}.json").read_text())
-    assert sum(len(item.annotations) for item in dataset) == len(content["annotations"])
+    masks = {item.id: [a for a in item.annotations if hasattr(a, "image")] for item in dataset}
+    assert sum(map(len, masks.values())) == len(content["annotations"])
     assert {item.subset for item in dataset} == {"train", "val"}
     for item in dataset:
-        assert item.media.data.shape[:2] == item.annotations[0].image.shape
+        assert all(mask.image.shape == item.media.data.shape[:2] for mask in masks[item.id])
 
 
 def test_a_link_leads_to_the_photo_and_a_turned_photo_is_written_upright(complete, tmp_path):
@@ -126,3 +127,36 @@ def test_a_link_leads_to_the_photo_and_a_turned_photo_is_written_upright(complet
     assert (images / "one.png").is_symlink() and (images / "one.png").samefile(folder / "photos/one.png")
     assert not (images / "turned.jpg").is_symlink()
     assert not workspace.snakemake("export", "-n").jobs()
+
+
+def test_fiftyone_s_importer_reads_it_without_a_database(complete):
+    coco = pytest.importorskip("fiftyone.utils.coco", reason="fiftyone is not installed")
+    content = json.loads(instances(complete, "val").read_text())
+    images = {image["image_id"]: image for image in content["images"]}
+    importer = coco.COCODetectionDatasetImporter(
+        data_path=str(complete.path(f"{FOLDER}/images")),
+        labels_path=str(instances(complete, "val")),
+        label_types=["segmentations"],
+    )
+    seen = {}
+    with importer:
+        for path, size, label in importer:
+            assert Path(path).is_file()
+            seen[size.width, size.height] = len(label.detections)
+    counts = {i["id"]: sum(r["image_id"] == i["id"] for r in content["annotations"]) for i in images.values()}
+    assert seen == {(i["width"], i["height"]): counts[i["id"]] for i in images.values()}
+
+
+def test_pandas_and_polars_read_the_table_as_parquet_with_the_types_of_its_columns(complete):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    path = complete.path("results/region_tables/daisy_lab/default.parquet")
+    table, same = pandas.read_parquet(path), polars.read_parquet(path)
+    csv = pandas.read_csv(path.with_suffix(".csv"), keep_default_na=False, dtype=str)
+    assert len(table) == len(same) == len(csv) > 0
+    assert list(table.columns) == same.columns == list(csv.columns)
+    assert (table["region_id"] == csv["region_id"]).all() and same["region_id"].to_list() == list(csv["region_id"])
+    assert table["area"].dtype == np.int64 and table["cluster"].dtype == np.int64
+    assert (table["area"] == csv["area"].astype(int)).all()
+    assert (table["predicted_iou"].isna() == (csv["predicted_iou"] == "")).all()
+    assert same["distance"].dtype == polars.Float64
+    assert same["parent"].null_count() == (csv["parent"] == "").sum()

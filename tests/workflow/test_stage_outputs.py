@@ -18,6 +18,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 from PIL import Image
+from pyarrow import parquet
 from safetensors.torch import load_file
 
 from helpers.forked import snakemake
@@ -40,6 +41,7 @@ CONFIG = {
     "targets": {"extractors": ["daisy_lab", "vit"], "labelers": ["few"]},
     "clusters": {"k": [3, 2]},
     "truth": {"type": "label_maps", "dir": "truth", "values": "classes", "classes": "classes.csv"},
+    "exports": {"coco": {"images": "copy"}, "tables": ["csv", "parquet"]},
     "parts": {
         "teacher": {"segmenter": "small", "grid": 4},
         "embedder": {"model": "test_vit", "random_seed": 0},
@@ -78,6 +80,9 @@ def summary(path: Path) -> Any:
             rows = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
         kept = [i for i, name in enumerate(rows[0]) if name != "seconds"]
         return [[number(row[i]) for i in kept] for row in rows if not row[0].startswith("#")]
+    if path.suffix == ".parquet":
+        table = parquet.read_table(path)
+        return {name: [str(table.schema.field(name).type), *table[name].to_pylist()] for name in table.column_names}
     if path.suffix == ".safetensors":
         return {name: numbers(tensor.numpy()) for name, tensor in sorted(load_file(path).items())}
     if path.suffix in (".html", ".svg"):

@@ -28,5 +28,5 @@ class ExportsOptions(Options):
     class_list: File | None = None
     """CSV file with the columns value and name (colour_maps/.../classes.csv has them): names for the clusters, value 1
     for the first. Clusters of one name become one category of the COCO files. null: cluster_0, cluster_1, ..."""
-    tables: Annotated[list[Literal["csv", "parquet"]], Field(min_length=1)] = ["csv"]
-    """Forms of the region tables. parquet needs pyarrow: pip install 'regionflow[parquet]'."""
+    tables: list[Literal["csv", "parquet"]] = ["csv"]
+    """Forms of the region tables; CSV is always made. Parquet needs pyarrow: pip install 'regionflow[parquet]'."""

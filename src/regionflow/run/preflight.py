@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from regionflow.base.options import Kind
 from regionflow.config.load import ConfigError, check_config
 from regionflow.config.references import targeted
 from regionflow.config.types import Config
+from regionflow.formats.parquet import NEEDS as NEEDS_PYARROW
 from regionflow.images.find import ImageListError, ImageSet, find_set
 from regionflow.parts.options import TEACHERS
 from regionflow.run.slots import visible_cards
@@ -61,6 +63,8 @@ def model_problems(config: Config) -> Iterator[str]:
     for path in sorted(path for path in paths if path is not None):
         if not path.is_file():
             yield f"clusters.model: {path} is not there; put the file there or remove the key"
+    if "parquet" in config.exports.tables and find_spec("pyarrow") is None:
+        yield f"exports.tables: parquet {NEEDS_PYARROW}"
     teacher = config.parts.teacher.segmenter
     segmenter = config.segmenters.get(teacher)  # one that is not declared is told elsewhere
     if segmenter is not None and segmenter.type not in TEACHERS:

@@ -208,6 +208,7 @@ STAGES: dict[str, Stage] = {
     "coco": Stage(3, _coco),
     "coco_photo": Stage(1, _photo),
     "region_table": Stage(2),
+    "parquet": Stage(1),
     "colour_map": Stage(1),
     "classes": Stage(2, lambda config, names: {**_labels(config, names), **_class_list(config, names)}),
     **{
