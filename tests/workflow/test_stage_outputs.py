@@ -75,20 +75,25 @@ def summary(path: Path) -> Any:
             return {name: numbers(item[()]) for name, item in arrays.items() if name not in LEFT_OUT}
     if path.suffix in (".png", ".jpg"):
         return numbers(np.asarray(Image.open(path)))
-    if path.suffix in (".tsv", ".csv"):
-        with path.open() as file:
-            rows = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
-        kept = [i for i, name in enumerate(rows[0]) if name != "seconds"]
-        return [[number(row[i]) for i in kept] for row in rows if not row[0].startswith("#")]
-    if path.suffix == ".parquet":
-        table = parquet.read_table(path)
-        return {name: [str(table.schema.field(name).type), *table[name].to_pylist()] for name in table.column_names}
+    if path.suffix in (".tsv", ".csv", ".parquet"):
+        return cells(path)
     if path.suffix == ".safetensors":
         return {name: numbers(tensor.numpy()) for name, tensor in sorted(load_file(path).items())}
     if path.suffix in (".html", ".svg"):
         text = path.read_text()
         return [len(text), text.count("<")]
     return plain(json.loads(path.read_text()))
+
+
+def cells(path: Path) -> Any:
+    """What a table holds."""
+    if path.suffix == ".parquet":
+        table = parquet.read_table(path)
+        return {name: [str(table.schema.field(name).type), *table[name].to_pylist()] for name in table.column_names}
+    with path.open() as file:
+        rows = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+    kept = [i for i, name in enumerate(rows[0]) if name != "seconds"]
+    return [[number(row[i]) for i in kept] for row in rows if not row[0].startswith("#")]
 
 
 def number(cell: str) -> float | str:
