@@ -13,7 +13,6 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/targets.smk"
-include: "rules/export_targets.smk"
 include: "rules/inputs.smk"
 include: "rules/run.smk"
 include: "rules/weights.smk"

@@ -1,6 +1,7 @@
 """The labelled regions in forms that other tools open: `snakemake --cores all export`."""
 
 
+include: "export_targets.smk"
 include: "named.smk"
 
 
