@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def copy_of(finished, folder, **runtime) -> Workspace:
     config = {**original.config, "labelers": LABELERS, "targets": {"labelers": ["few", "short"]}, "runtime": runtime}
     workspace = Workspace(folder, config)
     write_examples(workspace, POINTS)
-    workspace.path("initials.tsv").write_text("source\ttarget\nground\tG\ndisc\tD\n", encoding="utf-8")
+    workspace.path("initials.tsv").write_text("source\ttarget\tisthing\nground\tG\t0\ndisc\tD\t1\n", encoding="utf-8")
     return workspace
 
 
@@ -106,15 +107,23 @@ def test_pycocotools_loads_the_regions_with_their_classes(named):
         assert all(a["area"] == coco.annToMask(a).sum() for a in found)
 
 
-def test_panoptic_segments_are_those_of_the_png_and_lie_in_one_class_each(named):
-    content = json.loads(named.path(f"{NAMED}/panoptic.json").read_text())
-    assert {category["id"]: category["name"] for category in content["categories"]} == {1: "disc", 2: "ground"}
-    assert all(category["isthing"] in (0, 1) for category in content["categories"])
+@pytest.mark.parametrize("labeler", ["few", "short"])
+def test_panoptic_segments_are_those_of_the_png_and_lie_in_one_class_each(named, labeler):
+    """panopticapi's rules: ids of a PNG are those of its record, every segment's area and box are its pixels', and of
+    stuff an image has one segment at most. Where nothing tells things from stuff every class is a thing."""
+    content = json.loads(named.path(f"results/named/{labeler}/default/panoptic.json").read_text())
+    categories = {c["id"]: (c["name"], c["isthing"]) for c in content["categories"]}
+    assert categories == ({1: ("disc", 1), 2: ("ground", 1)} if labeler == "few" else {1: ("G", 0), 2: ("D", 1)})
+    several = []
     for annotation, image in zip(content["annotations"], GOOD, strict=True):
         assert annotation["file_name"] == f"{image}.png"
-        pixels = np.asarray(Image.open(named.path(f"{NAMED}/panoptic/{image}.png")).convert("RGB")).astype(np.int64)
+        png = named.path(f"results/named/{labeler}/default/panoptic/{image}.png")
+        pixels = np.asarray(Image.open(png).convert("RGB")).astype(np.int64)
         ids = pixels @ [1, 256, 256**2]
-        labels = read_label_map(named.path(f"results/semantics/few/default/{image}.png"))
+        labels = read_label_map(named.path(f"results/semantics/{labeler}/default/{image}.png"))
+        of_class = Counter(s["category_id"] for s in annotation["segments_info"])
+        several.append(max(of_class.values()))
+        assert all(count == 1 or categories[c][1] for c, count in of_class.items())
         assert {s["id"] for s in annotation["segments_info"]} == set(np.unique(ids)) - {0}
         for segment in annotation["segments_info"]:
             inside = ids == segment["id"]
@@ -123,6 +132,7 @@ def test_panoptic_segments_are_those_of_the_png_and_lie_in_one_class_each(named)
             x, y, w, h = segment["bbox"]
             assert (x, y, x + w - 1, y + h - 1) == (columns.min(), rows.min(), columns.max(), rows.max())
         assert ((ids == 0) == (labels == 0)).all()
+    assert max(several) > 1
 
 
 def test_maps_with_a_palette_the_class_list_and_the_table_agree(named):

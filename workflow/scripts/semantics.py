@@ -19,6 +19,7 @@ from regionflow.semantics.kinds import LabelerKind
 from regionflow.semantics.renamed import Renamed
 from regionflow.semantics.renamed_options import RenamedOptions
 from regionflow.semantics.seen import Seen
+from regionflow.semantics.shipped import known_things
 from regionflow.semantics.tables import read_tables
 
 
@@ -42,10 +43,12 @@ def _named(job: Job, regions: RegionFile) -> tuple[Semantics, NDArray[np.integer
     classifier = read_classifier(job.input("classifier")) if "classifier" in job.inputs else None
     labeler, options = labeler_of(job)
     scores = labeler.label(Seen(regions, image, features, classifier))
-    table = read_tables(options.tables, scores.names)
+    things = known_things(scores.names)
+    table = read_tables(options.tables, scores.names, things)
     classes = fuse(scores, regions.annotations, regions.size, options, table)
     names = list(scores.names) if table is None else table.targets
-    return _of(job, regions, names, classes.regions, classes.shares), classes.map
+    semantics = _of(job, regions, names, classes.regions, classes.shares)
+    return replace(semantics, things=things if table is None else table.things), classes.map
 
 
 def _renamed(job: Job, regions: RegionFile) -> tuple[Semantics, NDArray[np.integer]]:

@@ -7,7 +7,7 @@ not grow with the set.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +55,27 @@ def named(rows: Iterable[ImageRow], regions: Path, names: Path, maps: Path) -> I
         yield NamedImage(row, file, semantics, for_image(maps, row.id))
 
 
-def class_names(rows: Sequence[ImageRow], names: Path) -> list[str]:
+class ClassList(NamedTuple):
+    """The classes of a set, and whether each is a thing: what is not known to be stuff counts as one."""
+
+    names: list[str]
+    things: list[bool]
+
+
+def class_list(rows: Sequence[ImageRow], names: Path) -> ClassList:
     """The classes of a set: those of its first image."""
-    return read_semantics(for_image(names, rows[0].id)).classes if rows else []
+    if not rows:
+        return ClassList([], [])
+    first = read_semantics(for_image(names, rows[0].id))
+    return ClassList(first.classes, _things(first))
+
+
+def _things(semantics: Semantics) -> list[bool]:
+    return [True] * len(semantics.classes) if semantics.things is None else semantics.things
 
 
 def write_named_coco(
-    path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], names: Sequence[str], photos: Photos
+    path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], classes: ClassList, photos: Photos
 ) -> int:
     """Write a COCO instances file; returns how many regions have no class and are left out.
 
@@ -78,19 +92,19 @@ def write_named_coco(
                     continue
                 yield {**instance(region, place, label.value), "score": label.score}
 
-    write_records(path, head(path, ABOUT, _categories(names), rows, photos), with_ids(instances()))
+    write_records(path, head(path, ABOUT, _categories(classes), rows, photos), with_ids(instances()))
     return left_out
 
 
 def write_panoptic(
-    path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], names: Sequence[str], photos: Photos
+    path: Path, rows: Sequence[ImageRow], images: Iterable[NamedImage], classes: ClassList, photos: Photos
 ) -> None:
     """Write a COCO panoptic file in panopticapi's layout, for the PNGs of `write_panoptic_map`."""
     records = (
         {"image_id": place, "file_name": f"{image.row.id}.png", "segments_info": segments(image)[1]}
         for place, image in enumerate(images, start=1)
     )
-    write_records(path, head(path, ABOUT, _categories(names), rows, photos), records)
+    write_records(path, head(path, ABOUT, _categories(classes), rows, photos), records)
 
 
 def write_panoptic_map(path: Path, image: NamedImage) -> None:
@@ -104,18 +118,20 @@ def write_panoptic_map(path: Path, image: NamedImage) -> None:
 def segments(image: NamedImage) -> tuple[NDArray[np.int64], list[dict[str, Any]]]:
     """Segment of each pixel [H, W] (0: none) and the record of each.
 
-    A segment is what is seen of a region that has a class; pixels that have one without a region are a segment per
-    class.
+    A segment is what is seen of a region whose class is a thing; all that has a class that is stuff; and for each class
+    the pixels that have it without a region.
     """
     height, width = image.regions.size
     masks, values = masks_of(image.regions), [region.value for region in image.semantics.regions]
     owners = rle.to_label_map(masks, range(1, len(masks) + 1), height, width).astype(np.int64)
-    has_class = np.array([False, *(value != NONE for value in values)])
-    ids = np.where(has_class[owners], owners, 0)
+    things = [True, *_things(image.semantics)]
+    # First the regions are numbered, then the classes.
+    own = [i if things[value] else len(masks) + value for i, value in enumerate(values, start=1)]
+    ids = np.array([0, *(i if value else 0 for i, value in zip(own, values, strict=True))], np.int64)[owners]
     if height and width:
         filled = read_label_map(image.map, image.row.id, (height, width))
         ids = np.where((owners == 0) & (filled > 0), len(masks) + filled, ids)
-    category = {i + 1: value for i, value in enumerate(values)}
+    category = dict(enumerate(values, start=1))
     records = []
     for segment, mask in rle.from_label_map(np.where(ids == 0, -1, ids)).items():
         of = category.get(segment, segment - len(masks))
@@ -144,9 +160,9 @@ def write_class_names(path: Path, names: Sequence[str]) -> None:
     write_table(path, ["value", "name", "red", "green", "blue"], rows)
 
 
-def _categories(names: Sequence[str]) -> list[dict[str, Any]]:
-    colours = palette(len(names)).tolist()
+def _categories(classes: ClassList) -> list[dict[str, Any]]:
+    colours = palette(len(classes.names)).tolist()
     return [
-        {"id": c + 1, "name": name, "supercategory": "", "isthing": 1, "color": colours[c]}
-        for c, name in enumerate(names)
+        {"id": c + 1, "name": name, "supercategory": "", "isthing": int(thing), "color": colours[c]}
+        for c, (name, thing) in enumerate(zip(*classes, strict=True))
     ]

@@ -1,10 +1,11 @@
 """Class names of one image's regions: a checked JSON file; the label map beside it is one of `formats.labels`.
 
-{"image": {image_id, file_name, height, width[, error]}, "classes": [name, ...], "regions": [{region_id, class, name,
-score, top, decided_by}], "shares": {regions, dense, none}, "regions_sha256", "generator": {...}}. `class` is the value
-in the label map: 0 for none, c + 1 for classes[c]. `top` lists up to five [class, score], the likeliest first; scores
-have the precision of float16. `decided_by` says which rule gave the class: the region's own scores, a vote of the dense
-map, or none. `shares` are shares of the image's pixels. `regions_sha256` is the checksum of the region file.
+{"image": {image_id, file_name, height, width[, error]}, "classes": [name, ...][, "things": [bool, ...]],
+"regions": [{region_id, class, name, score, top, decided_by}], "shares": {regions, dense, none}, "regions_sha256",
+"generator": {...}}. `class` is the value in the label map: 0 for none, c + 1 for classes[c]. `things` tells things from
+stuff where that is known. `top` lists up to five [class, score], the likeliest first; scores have the precision of
+float16. `decided_by` says which rule gave the class: the region's own scores, a vote of the dense map, or none.
+`shares` are shares of the image's pixels. `regions_sha256` is the checksum of the region file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,8 @@ class Semantics:
     generator: Generator
     regions_sha256: str = ""
     """Checksum of the region file whose regions are named."""
+    things: list[bool] | None = None
+    """Whether each class is a thing, of which an image may hold several, or stuff; None where that is not known."""
 
     def name(self, value: int) -> str | None:
         """Name of a class value; None for 0."""
@@ -57,14 +60,17 @@ class Semantics:
 def write_semantics(path: Path, semantics: Semantics) -> None:
     """Write one image's classes.
 
-    Raises ValueError for a class value that `classes` does not have.
+    Raises ValueError for a class value that `classes` does not have, and for things that are not one per class.
     """
+    if semantics.things is not None and len(semantics.things) != len(semantics.classes):
+        raise ValueError(f"{path}: {len(semantics.things)} things or stuff of {len(semantics.classes)} classes")
     wrong = sorted({r.value for r in semantics.regions if not 0 <= r.value <= len(semantics.classes)})
     if wrong:
         raise ValueError(f"{path}: class values {wrong} of {len(semantics.classes)} classes")
     content = {
         "image": {key: value for key, value in asdict(semantics.image).items() if value is not None},
         "classes": semantics.classes,
+        **({} if semantics.things is None else {"things": semantics.things}),
         "regions": [_record(region, semantics.name(region.value)) for region in semantics.regions],
         "shares": dict(semantics.shares),
         "generator": asdict(semantics.generator),
@@ -99,12 +105,19 @@ def read_semantics(path: Path, image_id: str | None = None) -> Semantics:
         classes = [str(name) for name in content["classes"]]
         regions = [_region(record, classes) for record in content["regions"]]
         shares = {key: float(share) for key, share in content["shares"].items()}
+        things = _things(content.get("things"), len(classes))
         image, made_by = ImageInfo(**content["image"]), Generator(**content["generator"])
-        semantics = Semantics(image, classes, regions, shares, made_by, str(content["regions_sha256"]))
+        semantics = Semantics(image, classes, regions, shares, made_by, str(content["regions_sha256"]), things)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadFile.damaged(path, WHAT, error) from error
     check_owner(path, image.image_id, image_id)
     return semantics
+
+
+def _things(given: Any, classes: int) -> list[bool] | None:
+    if given is not None and not (len(given) == classes and all(isinstance(one, bool) for one in given)):
+        raise ValueError("things does not say of every class whether it is one")
+    return None if given is None else list(given)
 
 
 def _region(record: Mapping[str, Any], classes: Sequence[str]) -> RegionClass:

@@ -196,7 +196,7 @@ STAGES: dict[str, Stage] = {
     "comparison": Stage(1),
     "labels": Stage(4, _labels),
     "classifier": Stage(2, _classifier),
-    "semantics": Stage(2, _labeler, "labelers"),
+    "semantics": Stage(3, _labeler, "labelers"),
     "mask_scores": Stage(1, _truth),
     "region_scores": Stage(1, _truth),
     "cluster_scores": Stage(1, lambda config, names: {**_classes_of_truth(config, names), **_labels(config, names)}),
@@ -212,9 +212,10 @@ STAGES: dict[str, Stage] = {
     "colour_map": Stage(1),
     "classes": Stage(2, lambda config, names: {**_labels(config, names), **_class_list(config, names)}),
     **{
-        name: Stage(2, lambda config, names: {"coco": config.exports.coco}) for name in ("named_coco", "named_panoptic")
+        name: Stage(3, lambda config, names: {"coco": config.exports.coco}) for name in ("named_coco", "named_panoptic")
     },
-    **{name: Stage(1) for name in ("panoptic_map", "named_table", "named_map")},
+    "panoptic_map": Stage(2),
+    **{name: Stage(1) for name in ("named_table", "named_map")},
     "named_classes": Stage(1),
     "problems": Stage(2, _image_list),
     "parts_masks": Stage(1, _part_masks, card=lambda config: _part_teacher(config).uses_card),

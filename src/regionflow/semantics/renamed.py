@@ -27,10 +27,11 @@ class Renamed:
 
         Raises BadClassTable if the tables do not go with the classes.
         """
-        table = read_tables(self._tables, semantics.classes)
+        table = read_tables(self._tables, semantics.classes, semantics.things)
         assert table is not None
         regions = [_renamed(region, table) for region in semantics.regions]
-        return replace(semantics, classes=table.targets, regions=regions), table.merge_labels(labels)
+        after = replace(semantics, classes=table.targets, regions=regions, things=table.things)
+        return after, table.merge_labels(labels)
 
 
 def _renamed(region: RegionClass, table: ClassTable) -> RegionClass:

@@ -1,5 +1,6 @@
 """Data that comes along: class tables, and examples for the sample photos."""
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -22,6 +23,16 @@ def examples_path(name: str) -> Path:
 def coco_panoptic() -> list[str]:
     """COCO panoptic's 133 class names in the order of its models, with their suffixes (tree-merged, door-stuff)."""
     return _data("coco_panoptic.txt").read_text(encoding="utf-8").splitlines()
+
+
+COCO_THINGS = 80
+"""The first of COCO panoptic's classes are things, of which an image may hold several; the others are stuff."""
+
+
+def known_things(names: Sequence[str]) -> list[bool] | None:
+    """Whether each class is a thing, for names of COCO panoptic; None if there are others among them."""
+    things = {name: number < COCO_THINGS for number, name in enumerate(coco_panoptic())}
+    return [things[name] for name in names] if names and set(names) <= things.keys() else None
 
 
 def _data(name: str) -> Path:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,20 @@ def test_scores_have_the_precision_of_float16_and_few_digits(score):
     stored = semantics.short(score)
     assert np.float16(stored) == np.float16(score)
     assert len(repr(stored)) <= 10
+
+
+def test_things_and_stuff_are_kept_where_they_are_known(tmp_path):
+    known = replace(content(), things=[False, True, True])
+    write_semantics(tmp_path / "i.json", known)
+    assert read_semantics(tmp_path / "i.json").things == [False, True, True]
+    write_semantics(tmp_path / "unknown.json", content())
+    assert "things" not in json.loads((tmp_path / "unknown.json").read_text())
+    assert read_semantics(tmp_path / "unknown.json").things is None
+    with pytest.raises(ValueError, match="2 things or stuff of 3 classes"):
+        write_semantics(tmp_path / "i.json", replace(content(), things=[True, True]))
+    change_json(tmp_path / "i.json", lambda c: c.update(things=[1, 0, 0]))
+    with pytest.raises(BadFile, match="things does not say"):
+        read_semantics(tmp_path / "i.json")
 
 
 def test_records_carry_the_name(tmp_path):
