@@ -1,8 +1,10 @@
 """The contract of every kind of segmenter and extractor: what holds for one holds for all."""
 
 import inspect
+import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,18 +20,29 @@ from regionflow.formats import rle
 from regionflow.masks.kinds import SegmenterOptions, segmenter
 from regionflow.semantics.kinds import LabelerKind
 
+# name: (height, width); grey means that the three channels are equal
+SHAPES = {"one pixel": (1, 1), "portrait": (70, 33), "landscape": (40, 90), "strip": (2, 65)}
+# An image of each shape, with one mask.
+DRAWN = {
+    "images": [{"id": i, "file_name": f"{i}.png", "height": h, "width": w} for i, (h, w) in enumerate(SHAPES.values())],
+    "annotations": [
+        {"id": i, "image_id": i, "segmentation": {"size": [h, w], "counts": [0, h * w]}}
+        for i, (h, w) in enumerate(SHAPES.values())
+    ],
+}
+DRAWN_FILE = Path(tempfile.mkdtemp()) / "drawn.json"
+DRAWN_FILE.write_text(json.dumps(DRAWN))
 SEGMENTERS = {
     "merge_tree": {"type": "merge_tree", "min_size": 1},
     "graph": {"type": "graph"},
     "sam": {"type": "sam", "model": "sam_tiny", **LOW_THRESHOLDS, "points_per_side": 3},
+    "from_coco": {"type": "from_coco", "file": str(DRAWN_FILE)},
 }
 EXTRACTORS = {
     "daisy_lab": {"type": "daisy_lab"},
     "timm": {"type": "timm", "model": "test_vit", "random_seed": 0},
     "sam_encoder": {"type": "sam_encoder", "model": "sam_tiny"},
 }
-# name: (height, width); grey means that the three channels are equal
-SHAPES = {"one pixel": (1, 1), "portrait": (70, 33), "landscape": (40, 90), "strip": (2, 65)}
 
 
 def kinds_of(union: Any) -> dict[str, type[Kind]]:

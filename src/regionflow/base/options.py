@@ -1,7 +1,7 @@
 """The base of every options class: strict types, unknown keys refused, immutable."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -66,6 +66,21 @@ class Kind(Options):
 
     def problems(self) -> Iterator[str]:
         """What is known to fail before any job starts, each as "key: reason"; missing weights are told elsewhere."""
+        yield from ()
+
+    def content_of(self, image: str | None) -> str | None:
+        """sha256 of what it reads about an image beside image and weights, of all images for None; None for nothing.
+
+        It stands among what changes the output, so that only images whose content changed are made again.
+        """
+        return None
+
+    def problems_with(self, images: Collection[str]) -> Iterator[str]:
+        """What is wrong for a set of these images, each as "key: reason"."""
+        yield from ()
+
+    def told(self, images: Collection[str]) -> Iterator[str]:
+        """What people should know about this kind and a set of these images, for the end of a run."""
         yield from ()
 
 

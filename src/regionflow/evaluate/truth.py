@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco
 from skimage.measure import label as connected
 
 from regionflow.evaluate.errors import TruthError
 from regionflow.evaluate.options import SUFFIXES, CocoTruth, LabelMapTruth, PanopticTruth
 from regionflow.formats import rle
+from regionflow.formats.coco import read_mask
 
 
 @dataclass(frozen=True)
@@ -160,26 +160,10 @@ def _coco(path: Path) -> tuple[list[str], dict[str, Load]]:
 
 def _mask(path: Path, record: Mapping[str, Any], height: int, width: int) -> rle.Rle:
     """A record's segmentation, whichever of COCO's three forms it has, as a compressed RLE."""
-    given = record.get("segmentation")
     try:
-        if isinstance(given, dict) and isinstance(given["counts"], str):
-            mask: rle.Rle = {"size": [int(n) for n in given["size"]], "counts": given["counts"]}
-            rle.check([mask], *mask["size"])
-            return mask
-        if isinstance(given, dict):
-            size, runs = [int(n) for n in given["size"]], [int(n) for n in given["counts"]]
-            if min(runs, default=0) < 0 or sum(runs) != size[0] * size[1]:
-                raise ValueError(f"its runs do not add up to {size[0]} x {size[1]} pixels")
-            return rle.from_runs(runs, *size)
-        # Native code walks along every edge of a polygon, whatever its length.
-        limit = 10 * (height + width)
-        if not all(abs(float(value)) <= limit for polygon in given or () for value in polygon):
-            raise ValueError("its polygon lies far out of the image, or is not of numbers")
-        parts = coco.frPyObjects(given, height, width)
-        merged = coco.merge(parts)
-        return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
-    except Exception as error:  # pycocotools raises bare Exceptions.
-        raise TruthError(f"{path}: annotation {record.get('id')} has no usable segmentation ({error})") from error
+        return read_mask(record, height, width)
+    except ValueError as error:
+        raise TruthError(f"{path}: {error}") from error
 
 
 def _panoptic(path: Path, folder: Path) -> tuple[list[str], dict[str, Load]]:

@@ -1,5 +1,6 @@
 """The kinds of segmenters, and how one is built."""
 
+from collections.abc import Callable
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -8,9 +9,11 @@ from pydantic import Field
 
 from regionflow.base.kinds import implementation
 from regionflow.formats.regions import Annotation
-from regionflow.masks.options import GraphOptions, MergeTreeOptions, SamOptions
+from regionflow.masks.options import FromCocoOptions, GraphOptions, MergeTreeOptions, SamOptions
 
-SegmenterOptions = Annotated[MergeTreeOptions | GraphOptions | SamOptions, Field(discriminator="type")]
+SegmenterOptions = Annotated[
+    MergeTreeOptions | GraphOptions | SamOptions | FromCocoOptions, Field(discriminator="type")
+]
 
 
 class Segmenter(Protocol):
@@ -33,3 +36,9 @@ def segmenter(options: SegmenterOptions, device: str = "cpu", points_per_batch: 
     Raises CheckpointError, naming the file, if the weights are missing, damaged or of another model.
     """
     return implementation(options)(options, device, points_per_batch)
+
+
+def masks_of_image(made_by: Segmenter, image: NDArray[np.uint8], image_id: str) -> list[Annotation]:
+    """The masks of an image of a set: a segmenter that knows images by their ids is told which this is."""
+    generate_for: Callable[[NDArray[np.uint8], str], list[Annotation]] | None = getattr(made_by, "generate_for", None)
+    return made_by.generate(image) if generate_for is None else generate_for(image, image_id)

@@ -1,10 +1,15 @@
 """Options of the segmenters; `type` says which kind."""
 
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from regionflow.base.errors import UserError
+from regionflow.base.files import sha256_of_text
 from regionflow.base.options import Kind
+from regionflow.formats.coco import read_coco
 from regionflow.sam.options import AmgOptions, SamWeights
 
 
@@ -75,3 +80,65 @@ class SamOptions(AmgOptions, SamWeights):
 
     type: Literal["sam"] = "sam"
     """Kind of segmenter."""
+
+
+class FromCocoOptions(Kind):
+    """Masks that people have drawn or corrected, from a COCO instances file of CVAT, Label Studio or any other program.
+
+    Polygons, compressed and uncompressed RLE. An image of the set is the entry whose file name without suffix is its
+    id, or the last part of its id. An image without entry has no masks; the end of a run says which. An annotation that
+    changes in the file remakes the masks of its image, and no others.
+    """
+
+    implementation: ClassVar[str] = "regionflow.masks.from_coco:FromCoco"
+
+    type: Literal["from_coco"] = "from_coco"
+    """Kind of segmenter."""
+    file: Annotated[str, Field(min_length=1)]
+    """The JSON file."""
+
+    def problems(self) -> Iterator[str]:
+        """The file is not there, or is none."""
+        try:
+            read_coco(Path(self.file))
+        except UserError as error:
+            yield f"file: {error}"
+
+    def content_of(self, image: str | None) -> str | None:
+        """Of one image what the file says about it, so that a changed file remakes the images that changed."""
+        if not Path(self.file).is_file():
+            return None
+        try:
+            file = read_coco(Path(self.file))
+        except UserError:  # told among the problems
+            return None
+        entries = list(file.images.values()) if image is None else [file.find(image)]
+        return sha256_of_text("".join(entry.sha256 if entry else "none" for entry in entries))
+
+    def problems_with(self, images: Collection[str]) -> Iterator[str]:
+        """Entries that may be of several images, and a file that has none of the images."""
+        try:
+            file = read_coco(Path(self.file))
+        except UserError:
+            return
+        for name, candidates in file.ambiguous(images).items():
+            yield f"file: {self.file}: {name} may be any of {_some(candidates)}; name the folder as well"
+        missing, extra = file.unmatched(images)
+        if images and len(missing) == len(images):
+            yield f"file: {self.file} has none of the images ({_some(missing)}); it has {_some(extra) or 'no images'}"
+
+    def told(self, images: Collection[str]) -> Iterator[str]:
+        """Images without entry and entries without image, by name."""
+        try:
+            missing, extra = read_coco(Path(self.file)).unmatched(images)
+        except UserError:
+            return
+        if missing:
+            yield f"{self.file} has nothing about {len(missing)} image(s), which have no masks by it: {_some(missing)}"
+        if extra:
+            yield f"{self.file} has {len(extra)} image(s) that are not in the set: {_some(extra)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

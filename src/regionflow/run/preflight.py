@@ -44,6 +44,7 @@ def prepare(
     problems += path_problems(config)
     if starts:
         problems += model_problems(config)
+        problems += set_problems(config, images)
         problems += device_problems(config) if works else []
     if problems:
         raise ConfigError.of(problems)
@@ -69,6 +70,13 @@ def model_problems(config: Config) -> Iterator[str]:
     segmenter = config.segmenters.get(teacher)  # one that is not declared is told elsewhere
     if segmenter is not None and segmenter.type not in TEACHERS:
         yield f"parts.teacher.segmenter: {teacher} is of type {segmenter.type}; only {' and '.join(TEACHERS)} can teach"
+
+
+def set_problems(config: Config, images: ImageSet) -> Iterator[str]:
+    """One line per variant under `targets` that does not fit the images, with the path of its key."""
+    for key, options in targeted(config):
+        if isinstance(options, Kind) and images.images:
+            yield from (f"{key}.{problem}" for problem in options.problems_with(images.images))
 
 
 def part_problems(config: Config) -> list[str]:

@@ -53,7 +53,10 @@ def _model(config: Config, name: str, options: Kind) -> Mapping[str, Any]:
 
 
 def _segmenter(config: Config, names: Names) -> Mapping[str, Any]:
-    return _model(config, "segmenter", config.segmenters[names["segmenter"]])
+    options = config.segmenters[names["segmenter"]]
+    # Not `in`: the names may be Snakemake's wildcards, a list that is asked by key.
+    content = options.content_of(names.get("image"))
+    return {**_model(config, "segmenter", options), **({} if content is None else {"content_sha256": content})}
 
 
 def _extractor(config: Config, names: Names) -> Mapping[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from regionflow.base.errors import UserError
+from regionflow.base.options import Kind
+from regionflow.config.references import targeted
 from regionflow.config.types import Config
 from regionflow.formats.images import ImageRow, read_images
 from regionflow.formats.problems import problems_summary
@@ -15,7 +17,8 @@ def end_of_run(
     config: Config, images: ImageSet, table: str | Path, problems: str | Path, more: Iterable[str] = ()
 ) -> str:
     """A few lines for people; only what is known, where a run ended early. `more`: further lines, "" for none."""
-    lines = [problems_summary(problems), *images.told()]
+    kinds = [options for _, options in targeted(config) if isinstance(options, Kind)]
+    lines = [problems_summary(problems), *images.told(), *(line for kind in kinds for line in kind.told(images.images))]
     if Path(table).is_file():
         lines += _of_the_table(config, images, Path(table))
     return "\nregionflow: ".join(line for line in (*lines, *more) if line)
