@@ -9,8 +9,9 @@ from regionflow.formats.pooled import SetColumn
 from regionflow.formats.regions import RegionFile, read_regions
 from regionflow.run.adapters import images_of, provenance
 from regionflow.run.job import Job
-from regionflow.semantics import example_files, examples, suggestions
+from regionflow.semantics import examples, suggestions
 from regionflow.semantics.kinds import LabelerKind
+from regionflow.semantics.labelled_regions import read_examples
 
 
 def run(job: Job) -> None:
@@ -21,7 +22,7 @@ def run(job: Job) -> None:
     def regions(image: str) -> RegionFile:
         return read_regions(for_image(job.input("regions"), image), image)
 
-    labelled, names, notes = example_files.read_examples(options.path, options.classes, options.purity, images, regions)
+    labelled, names, notes = read_examples(options.path, options.classes, options.purity, images, regions)
     pooled = job.input("pooled")
     some, missing = examples.of_set(pooled, labelled, names)
     known = examples.scaling(SetColumn(pooled), options.shrink)

@@ -1,9 +1,7 @@
-"""Labelled examples: points or region ids with class names in a TSV, or label maps of some images.
+"""Labelled examples: points or region ids with class names in a TSV.
 
 A TSV has the columns image, x, y, class (pixels from the top left corner) or region_id, class; further columns are left
 alone. Points outlive a change of the segmenter, region ids do not. A point means the smallest region that holds it.
-A folder of label maps (PNG, `<image>.png`; value v is the v-th class, 0 is none) labels each region of those images
-that lies in one class by a share of at least `purity` of its pixels.
 
 Mistakes are told all at once, with the line of each.
 """
@@ -15,10 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from regionflow.base.errors import UserError
-from regionflow.formats import rle
 from regionflow.formats.regions import RegionFile, masks_of
 from regionflow.formats.rle import to_label_map
 
@@ -32,13 +28,22 @@ class BadExamples(UserError):
 
 @dataclass(frozen=True)
 class Example:
-    """One line: a class at a point (x, y) of an image, or of the region of that number."""
+    """One line: a class at a point (x, y) of an image, or of the region of that number.
+
+    said: what messages call it, "line 3" if nothing else is said
+    """
 
     line: int
     image: str
     name: str
     point: tuple[float, float] | None = None
     region: int | None = None
+    said: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it stands in its file."""
+        return self.said or f"line {self.line}"
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,10 @@ def read_tsv(path: Path, classes: Sequence[str] | None = None, images: Collectio
             examples.append(_example(line, row, set(POINT) <= columns))
         except ValueError as error:
             problems.append(f"line {line}: {error}")
-    problems += [*_unknown(examples, classes, images), *_repeated(examples)]
+    problems += [*unknown(examples, classes, images), *_repeated(examples)]
     if not lines:
         problems.append("there is no example in it")
-    _tell(path, problems)
+    tell(path, problems)
     return examples
 
 
@@ -96,14 +101,15 @@ def _example(line: int, row: Mapping[str, str], by_point: bool) -> Example:
     return Example(line, image, name, region=int(number))
 
 
-def _unknown(
+def unknown(
     examples: Sequence[Example], classes: Sequence[str] | None, images: Collection[str] | None
 ) -> Iterator[str]:
+    """Examples of classes and images that there are none of."""
     for example in examples:
         if classes is not None and example.name not in classes:
-            yield f"line {example.line}: class {example.name!r} is not one of {', '.join(classes)}"
+            yield f"{example.place}: class {example.name!r} is not one of {', '.join(classes)}"
         if images is not None and example.image not in images:
-            yield f"line {example.line}: there is no image {example.image!r}"
+            yield f"{example.place}: there is no image {example.image!r}"
 
 
 def _repeated(examples: Sequence[Example]) -> Iterator[str]:
@@ -113,11 +119,16 @@ def _repeated(examples: Sequence[Example]) -> Iterator[str]:
         if key in first:
             yield f"line {example.line}: the same place as line {first[key]}"
         first.setdefault(key, example.line)
+    yield from spelled_otherwise(examples)
+
+
+def spelled_otherwise(examples: Sequence[Example]) -> Iterator[str]:
+    """Examples whose class differs from an earlier one's in its case only."""
     spelled: dict[str, str] = {}
     for example in examples:
         usual = spelled.setdefault(example.name.casefold(), example.name)
         if usual != example.name:
-            yield f"line {example.line}: class {example.name!r} was spelled {usual!r} before"
+            yield f"{example.place}: class {example.name!r} was spelled {usual!r} before"
 
 
 def class_names(examples: Sequence[Example], classes: Sequence[str] | None = None) -> list[str]:
@@ -146,17 +157,17 @@ def resolve(
             try:
                 number = _number(example, file, owners)
             except ValueError as error:
-                problems.append((example.line, f"line {example.line}: {error}"))
+                problems.append((example.line, f"{example.place}: {error}"))
                 continue
             if number < 0 and example.point is not None:
                 x, y = example.point
-                notes.append(f"line {example.line}: ({x:g}, {y:g}) lies in no region of {image}: it is left out")
+                notes.append(f"{example.place}: ({x:g}, {y:g}) lies in no region of {image}: it is left out")
             else:
                 labelled.setdefault((image, number), []).append(example)
-    _tell(path, [text for _, text in sorted(problems)])
+    tell(path, [text for _, text in sorted(problems)])
     for (image, number), same in labelled.items():
         if len({example.name for example in same}) > 1:
-            said = ", ".join(f"{example.name!r} (line {example.line})" for example in same)
+            said = ", ".join(f"{example.name!r} ({example.place})" for example in same)
             notes.append(f"region {number} of {image} holds {said}: it is left out")
     one = {key: same[0].name for key, same in labelled.items() if len({example.name for example in same}) == 1}
     return [LabelledRegion(image, number, name) for (image, number), name in sorted(one.items())], notes
@@ -176,77 +187,7 @@ def _number(example: Example, file: RegionFile, owners: NDArray[np.int64]) -> in
     return int(owners[int(y), int(x)])
 
 
-def from_label_maps(
-    folder: Path, classes: Sequence[str], images: Collection[str], regions: Callable[[str], RegionFile], purity: float
-) -> list[LabelledRegion]:
-    """The regions of all images that have a label map in the folder, where one class has a share of at least `purity`.
-
-    Raises BadExamples, naming every file, for maps of another size than the image or with values beyond the classes,
-    and if no image has one.
-    """
-    labelled, problems, seen = [], [], 0
-    for image in sorted(images):
-        path = folder / f"{image}.png"
-        if not path.is_file():
-            continue
-        seen += 1
-        file = regions(image)
-        if file.image.error is not None:
-            continue
-        try:
-            labels = _label_map(path, file.size, len(classes))
-        except ValueError as error:
-            problems.append(f"{path}: {error}")
-            continue
-        for number, mask in enumerate(masks_of(file)):
-            value = _pure(labels[rle.decode(mask)], purity)
-            if value:
-                labelled.append(LabelledRegion(image, number, classes[value - 1]))
-    if not seen:
-        problems.append(f"no image of the set has a label map here, such as {min(images, default='IMAGE')}.png")
-    _tell(folder, problems)
-    return labelled
-
-
-def _label_map(path: Path, size: tuple[int, int], classes: int) -> NDArray[np.int64]:
-    try:
-        with Image.open(path) as image:
-            labels = np.asarray(image).astype(np.int64)
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"not a label map ({error})") from error
-    if labels.shape != size:
-        raise ValueError(f"{labels.shape} pixels for an image of {size}")
-    if labels.size and labels.max() > classes:
-        raise ValueError(f"value {labels.max()}, but there are {classes} classes")
-    return labels
-
-
-def _pure(inside: NDArray[np.int64], purity: float) -> int:
-    """The value of most pixels if they are not none and their share is large enough; else 0."""
-    counts = np.bincount(inside, minlength=1)
-    value = int(counts.argmax())
-    return value if len(inside) and counts[value] >= purity * len(inside) else 0
-
-
-def _tell(path: Path, problems: Sequence[str]) -> None:
+def tell(path: Path, problems: Sequence[str]) -> None:
+    """Raise BadExamples with these mistakes in a file or folder, if there are any."""
     if problems:
         raise BadExamples("\n".join([f"{path}: {len(problems)} mistake(s) in the examples:", *problems]))
-
-
-def read_examples(
-    path: Path,
-    classes: Sequence[str] | None,
-    purity: float,
-    images: Collection[str],
-    regions: Callable[[str], RegionFile],
-) -> tuple[list[LabelledRegion], list[str], list[str]]:
-    """The labelled regions of a file or folder of examples, the class names in order, and notes on what was left out.
-
-    `images` are all ids of the set, `regions` gives the region file of one. Raises BadExamples, naming every mistake.
-    """
-    if path.is_dir():
-        names = list(classes or ())
-        return from_label_maps(path, names, images, regions, purity), names, []
-    examples = read_tsv(path, classes, images)
-    labelled, notes = resolve(path, examples, regions)
-    return labelled, class_names(examples, classes), notes

@@ -19,7 +19,7 @@ class ExamplesOptions(LabelerOptions):
     """Kind of labeler."""
     examples: Text
     """TSV with the columns image, x, y, class or region_id, class; or a folder of label maps, `<image>.png`;
-    sample_photos: those that come along."""
+    or points and masks from Label Studio (JSON), CVAT (XML) or a COCO file; sample_photos: those that come along."""
     extractor: ExtractorName
     """The extractor whose region features are looked at."""
     classes: ClassNames | None = None
@@ -32,7 +32,8 @@ class ExamplesOptions(LabelerOptions):
     """How much of the whitening of features (decorrelation over all regions of the set) is left out; 1 only
     standardises them."""
     purity: float = Field(0.8, gt=0.5, le=1)
-    """Share of a region's pixels that must have one class in a label map for it to be an example."""
+    """Share of a region's pixels that must have one class in a label map, or lie in a mask of it, for it to be an
+    example."""
     suggestions: int = Field(30, ge=0)
     """How many regions to name that are worth labelling next."""
 
@@ -62,7 +63,8 @@ class ExamplesOptions(LabelerOptions):
 
     def problems(self) -> Iterator[str]:
         """Examples that are not there, and all mistakes in a TSV that can be seen without images."""
-        from regionflow.semantics.example_files import BadExamples, read_tsv
+        from regionflow.semantics.example_files import BadExamples
+        from regionflow.semantics.labelled_regions import check_examples
 
         yield from super().problems()
         if self.path.is_dir():
@@ -72,7 +74,7 @@ class ExamplesOptions(LabelerOptions):
             yield f"examples: {self.path} is not there; put the file there or change the key"
         else:
             try:
-                read_tsv(self.path, self.classes)
+                check_examples(self.path, self.classes)
             except BadExamples as error:
                 yield f"examples: {error}"
 

@@ -9,10 +9,10 @@ from regionflow.semantics.example_files import (
     Example,
     LabelledRegion,
     class_names,
-    from_label_maps,
     read_tsv,
     resolve,
 )
+from regionflow.semantics.example_masks import from_label_maps
 
 
 def region_file(image: str, error: str | None = None) -> RegionFile:
