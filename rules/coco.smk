@@ -5,7 +5,7 @@ COCO_PHOTOS = photo_folder("results/coco/{extractor}/{regions}/images")
 
 wildcard_constraints:
     split="[^/]+",
-    suffix="[.][^/.]+",
+    suffix="[.](?!jsonl)[^/.]+",
 
 
 rule coco:
@@ -33,6 +33,26 @@ use rule coco as coco_split with:
         coco="results/coco/{extractor}/{regions}/annotations/instances_{split}.json",
     log:
         "logs/coco/{extractor}/{regions}/{split}.log",
+
+
+rule metadata:
+    """The same for Hugging Face's datasets, beside the photos."""
+    input:
+        every_image(rules.labels.output.table),
+        class_list,
+        table=rules.images.output.table,
+        centroids=centres,
+    output:
+        metadata="results/coco/{extractor}/{regions}/images/metadata.jsonl",
+    log:
+        "logs/metadata/{extractor}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **stage("metadata", regions=rules.regions.output.regions, labels=rules.labels.output.table, photos=COCO_PHOTOS),
+        images=MEMBERS,
+    shell:
+        RUN
 
 
 rule coco_photo:
@@ -84,5 +104,10 @@ use rule coco_photo as named_photo with:
 
 
 # What `snakemake --cores all export` makes: files of the set, of a split, and of a photo.
-EXPORTED += [rules.coco.output.coco, rules.coco_split.output.coco, rules.coco_photo.output.photo]
+EXPORTED += [
+    rules.coco.output.coco,
+    rules.coco_split.output.coco,
+    rules.metadata.output.metadata,
+    rules.coco_photo.output.photo,
+]
 EXPORTED_NAMES += [rules.named_coco.output.coco, rules.named_split.output.coco, rules.named_photo.output.photo]

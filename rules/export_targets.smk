@@ -33,7 +33,7 @@ def _each(pattern, names):
     if "{split}" in pattern:
         splits = split_names([entry.split for entry in IMAGES.values()])
         return [pattern.format(**names, split=name) for name in splits.values()]
-    if "{suffix}" in pattern and CONFIG.exports.coco.images == "relative":
+    if ("{suffix}" in pattern or pattern.endswith(".jsonl")) and CONFIG.exports.coco.images == "relative":
         return []
     if pattern.endswith(".parquet") and "parquet" not in CONFIG.exports.tables:
         return []

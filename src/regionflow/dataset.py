@@ -11,6 +11,7 @@ pandas.DataFrame(regions.table())
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,6 +190,24 @@ class RegionSet:
         for name, values in columns.items():
             table[name] = values
         return table
+
+    def to_xarray(self) -> Any:
+        """The set as an `xarray.Dataset` with named dimensions: features (region, channel) and the columns of `table`.
+
+        All is read into memory.
+
+        Raises ResultsError if xarray is not installed.
+        """
+        try:
+            import xarray
+        except ImportError:
+            raise ResultsError("to_xarray needs xarray: pip install xarray") from None
+        table = self.table()
+        columns = {name: ("region", table[name]) for name in table.dtype.names or ()}
+        number = {"number": columns.pop("region")}  # a variable of a dimension's name would be its index
+        features = {"features": (("region", "channel"), self.features[:])}
+        about = {"extractor": self.extractor, "regions": self.regions}
+        return xarray.Dataset(features | columns | number, coords={"region": table["region_id"]}, attrs=about)
 
     def _column(self, name: str) -> NDArray[np.int64]:
         return SetColumn(self._path, name)[:]

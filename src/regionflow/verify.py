@@ -178,6 +178,17 @@ def _json(place: Place) -> None:
         raise BadFile.damaged(place.path, "a JSON file", error) from error
 
 
+def _json_lines(place: Place) -> None:
+    """Every line is JSON, the last one too."""
+    try:
+        for line in place.path.read_bytes().split(b"\n")[:-1]:
+            json.loads(line)
+        if not place.path.read_bytes().endswith(b"\n") and place.path.stat().st_size:
+            raise ValueError("it is cut off")
+    except ValueError as error:
+        raise BadFile.damaged(place.path, "a file of JSON lines", error) from error
+
+
 def _text(place: Place) -> None:
     """A page or a drawing: its last tag is there."""
     if not place.path.read_bytes().rstrip().endswith((b"</html>", b"</svg>")):
@@ -252,6 +263,7 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "evaluation/semantics.tsv": _table,
     "coco/{extractor}/{regions}.json": _json,
     "coco/{extractor}/{regions}/annotations/instances_{split}.json": _json,
+    "coco/{extractor}/{regions}/images/metadata.jsonl": _json_lines,
     "coco/{extractor}/{regions}/images/{image}": _photo,
     "region_tables/{extractor}/{regions}.csv": _table,
     "region_tables/{extractor}/{regions}.parquet": lambda place: check_parquet(place.path),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import regionflow
 from helpers.scenes import ODD, photo
 from helpers.workflow import Workspace
 from regionflow.formats import rle
@@ -160,3 +161,35 @@ def test_pandas_and_polars_read_the_table_as_parquet_with_the_types_of_its_colum
     assert (table["predicted_iou"].isna() == (csv["predicted_iou"] == "")).all()
     assert same["distance"].dtype == polars.Float64
     assert same["parent"].null_count() == (csv["parent"] == "").sum()
+
+
+def test_hugging_face_datasets_read_the_folder(complete, tmp_path):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    folder = tmp_path / "images"
+    # datasets takes a $ in a file's name for a variable, and has no rows for photos without metadata.
+    shutil.copytree(complete.path(f"{FOLDER}/images"), folder, ignore=shutil.ignore_patterns("sub dir", "broken*"))
+    lines = (folder / "metadata.jsonl").read_text().splitlines()
+    (folder / "metadata.jsonl").write_text("\n".join(line for line in lines if "sub dir" not in line) + "\n")
+    dataset = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(tmp_path), split="train")
+    rows = {row["image_id"]: row for row in dataset}
+    assert len(lines) == 4 and rows.keys() == {"one", "wide", "turned"}
+    for image, row in rows.items():
+        regions = json.loads(complete.path(f"results/regions/default/{image}.json").read_text())["annotations"]
+        assert row["image"].size == (row["width"], row["height"])
+        objects = row["objects"]
+        assert objects["region_id"] == [region["region_id"] for region in regions]
+        assert objects["area"] == [region["area"] for region in regions]
+        assert set(objects["category"]) <= {"sky", "grass", "a b"}
+        mask = rle.decode({"size": [row["height"], row["width"]], "counts": objects["counts"][0]})
+        assert mask.sum() == objects["area"][0]
+
+
+def test_xarray_has_named_dimensions(complete):
+    pytest.importorskip("xarray", reason="xarray is not installed")
+    regions = regionflow.load(complete.path("results"))
+    dataset = regions.to_xarray()
+    assert dataset["features"].dims == ("region", "channel")
+    assert dataset["features"].shape == regions.features.shape
+    row = dataset.sel(region=regions.region_id[3])
+    assert int(row["area"]) == regions.area[3] and (row["features"].values == regions.features[3:4][0]).all()
+    assert dataset.groupby("image_id").sum()["area"].sizes["image_id"] == 4

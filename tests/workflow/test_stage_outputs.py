@@ -82,7 +82,8 @@ def summary(path: Path) -> Any:
     if path.suffix in (".html", ".svg"):
         text = path.read_text()
         return [len(text), text.count("<")]
-    return plain(json.loads(path.read_text()))
+    lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+    return [plain(json.loads(line)) for line in lines] if len(lines) > 1 else plain(json.loads(lines[0]))
 
 
 def cells(path: Path) -> Any:

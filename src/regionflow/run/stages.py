@@ -209,6 +209,7 @@ STAGES: dict[str, Stage] = {
     "contact_sheet": Stage(1, lambda config, names: {"images": config.report.contact_sheet_images}),
     "page": Stage(2, _page),
     "coco": Stage(3, _coco),
+    "metadata": Stage(1, _coco),
     "coco_photo": Stage(1, _photo),
     "region_table": Stage(2),
     "parquet": Stage(1),
