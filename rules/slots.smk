@@ -7,6 +7,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
+from regionflow.run import client as run_client
 from regionflow.run import leftovers
 from regionflow.run import slots as run_slots
 
@@ -54,4 +55,4 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
 
 def client_command(pool):
     """The command that runs the job on its standard input in a slot of the "gpu" or "cpu" pool."""
-    return shlex.join([sys.executable, "-I", "-S", str(SCRIPTS / "client.py"), pool])
+    return shlex.join([sys.executable, "-I", "-S", run_client.__file__, pool])

@@ -22,7 +22,7 @@ def client(directory: Path, run_dir: Path) -> subprocess.CompletedProcess:
     job = {"stage": "nothing", "inputs": {}, "outputs": {"out": str(directory / "out.txt")}, "options": {}}
     (directory / "nothing.py").write_text("def run(job): job.outputs['out'].write_text('done')")
     return subprocess.run(
-        [sys.executable, "-I", "-S", str(ROOT / "workflow/scripts/client.py"), "cpu"],
+        [sys.executable, "-I", "-S", str(ROOT / "src/regionflow/run/client.py"), "cpu"],
         input=json.dumps(job),
         env={**environment, "PYTHONPATH": str(ROOT / "src")},
         cwd=directory,

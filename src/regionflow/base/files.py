@@ -12,7 +12,7 @@ from typing import Any
 from regionflow.base.errors import UserError
 
 PART = ".part"
-"""What the name of a file ends in while it is being written; workflow/scripts/client.py knows it as well."""
+"""What the name of a file ends in while it is being written; regionflow.run.client knows it as well."""
 
 
 def sha256_of(path: Path) -> str:

@@ -1,9 +1,10 @@
 """The process that runs stages: `--resident SOCKET` for job after job of one slot, `--cold FD` for a single one.
 
-It takes jobs from the client (workflow/scripts/client.py) over a UNIX socket, with the client's stdout and stderr,
-which are its own while the job runs. It writes to temporary names only; the client renames. It ends when it has been
-idle for a while and after a job that failed, since nobody knows what state a failed stage leaves behind (a CUDA error
-lasts as long as its process); its watcher ends it when the run ends and when its client dies during a job.
+It takes jobs from the client (regionflow.run.client) over a UNIX socket, one or several at a time, with files for the
+stdout and stderr of each, which are its own while the job runs. It writes to temporary names only; the client renames.
+It ends when it has been idle for a while and after a job that failed, since nobody knows what state a failed stage
+leaves behind (a CUDA error lasts as long as its process); its watcher ends it when the run ends and when its client
+dies during a job.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from regionflow.base.errors import UserError
 from regionflow.run import stage
+from regionflow.run.client import MOST
 from regionflow.run.costs import Meter, tell
 from regionflow.run.job import ModelCache
 from regionflow.run.leftovers import RECORD, record
@@ -29,31 +31,31 @@ _IDLE_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Request:
-    """One job as the client sends it."""
+    """Jobs as the client sends them; `outputs` has a file descriptor for stdout and one for stderr of each."""
 
     python: str
     scripts: Path
     cwd: Path
     tmpdir: str
     token: str
-    job: str
-    stdout: int
-    stderr: int
+    jobs: list[str]
+    outputs: list[tuple[int, int]]
 
 
 def receive(connection: socket.socket) -> Request | None:
     """Read one request: its length in four bytes, then fields separated by NUL. None if the client has gone."""
     data, fds = b"", []
     while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
-        part, new, _, _ = socket.recv_fds(connection, 1 << 16, 2)
+        part, new, _, _ = socket.recv_fds(connection, 1 << 16, 2 * MOST)
         fds += new
         if not part:
             for fd in fds:
                 os.close(fd)
             return None
         data += part
-    python, scripts, cwd, tmpdir, token, job = (os.fsdecode(field) for field in data[4:].split(b"\0", 5))
-    return Request(python, Path(scripts), Path(cwd), tmpdir, token, job, *fds)
+    python, scripts, cwd, tmpdir, token, *jobs = (os.fsdecode(field) for field in data[4:].split(b"\0"))
+    outputs = list(zip(fds[::2], fds[1::2], strict=True))
+    return Request(python, Path(scripts), Path(cwd), tmpdir, token, jobs, outputs)
 
 
 def send(connection: socket.socket, *fields: str) -> None:
@@ -103,27 +105,35 @@ def _output_to(stdout: int, stderr: int) -> Iterator[None]:
 
 
 def _run(request: Request, connection: socket.socket, models: ModelCache, watcher: Watcher) -> bool:
-    """Run one job and tell the client how it went. Returns whether it succeeded."""
-    meter = Meter(models)
-    with _output_to(request.stdout, request.stderr):
-        try:
-            os.chdir(request.cwd)
-            os.environ["TMPDIR"], tempfile.tempdir = request.tmpdir, None
-            job, outputs = stage.read(request.job, request.token, os.environ["REGIONFLOW_DEVICE"], models)
-            watcher.starts(request.token, [temporary for temporary, _ in outputs])
-            send(connection, "started", *(str(path) for pair in outputs for path in pair))
-            stage.run(job, request.scripts)
-            tell(meter.record(job.stage, job.names, job.threads), meter.loads())
-            verdict = "done"
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            verdict = "failed" if error.passing else f"refused {error}"
-        except BaseException:
-            traceback.print_exc()
-            verdict = "failed"
-    watcher.over()
-    send(connection, verdict)
-    return verdict == "done"
+    """Run the jobs of a request and tell the client how each went. Returns whether all succeeded."""
+    os.chdir(request.cwd)
+    os.environ["TMPDIR"], tempfile.tempdir = request.tmpdir, None
+    device = os.environ["REGIONFLOW_DEVICE"]
+    watcher.starts(
+        request.token.partition("-")[0],
+        [output for text in request.jobs for output in stage.temporary_outputs(text, request.token)],
+    )
+    for number, (text, files) in enumerate(zip(request.jobs, request.outputs, strict=True)):
+        meter = Meter(models)
+        with _output_to(*files):
+            try:
+                job, outputs = stage.read(text, request.token, device, models)
+                send(connection, "started", str(number), *(str(path) for pair in outputs for path in pair))
+                stage.run(job, request.scripts)
+                tell(meter.record(job.stage, job.names, job.threads), meter.loads())
+                verdict = "done"
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+                verdict = "failed" if error.passing else f"refused {error}"
+            except BaseException:
+                traceback.print_exc()
+                verdict = "failed"
+        if number == len(request.jobs) - 1:
+            watcher.over()
+        send(connection, verdict, str(number))
+        if verdict != "done":
+            return False
+    return True
 
 
 def main(mode: str, where: str) -> None:

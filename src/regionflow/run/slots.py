@@ -38,7 +38,7 @@ class Slots:
         return f"{models}; {self.cpu} CPU slots; {'warm workers' if self.warm else 'a cold process for each job'}."
 
     def environment(self) -> dict[str, str]:
-        """What the client (workflow/scripts/client.py) and the residents read, for a run whose process is this one."""
+        """What the client (regionflow.run.client) and the residents read, for a run whose process is this one."""
         pid = os.getpid()
         environment = {
             "REGIONFLOW_WARM": str(int(self.warm)),

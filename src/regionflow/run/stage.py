@@ -1,6 +1,7 @@
 """Run one job's stage in this process: find the adapter, set the threads, use temporary output names."""
 
 import importlib.util
+import json
 import os
 import re
 import sys
@@ -22,7 +23,7 @@ _THREAD_VARIABLES = (  # read by a library when it is first loaded
 )
 
 
-TEMPORARY = re.compile(r"/\.[^/]*\.\d+\.tmp(\.[^./]*)?$")
+TEMPORARY = re.compile(r"/\.[^/]*\.\d+(-\d+)?\.tmp(\.[^./]*)?$")
 """What `temporary_name` gives."""
 
 
@@ -36,6 +37,15 @@ def read(text: str, token: str, device: str, models: ModelCache) -> tuple[Job, l
     job = Job.from_json(text, device=device, models=models)
     temporary = {name: temporary_name(path, token).absolute() for name, path in job.outputs.items()}
     return replace(job, outputs=temporary), [(temporary[name], path) for name, path in job.outputs.items()]
+
+
+def temporary_outputs(text: str, token: str) -> list[Path]:
+    """The temporary outputs of the job of that JSON; none if it is not such a job, which `read` will tell."""
+    try:
+        outputs = json.loads(text)["outputs"].values()
+        return [temporary_name(Path(path), token).absolute() for path in outputs]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def run_whole(text: str, device: str, models: ModelCache, scripts: Path) -> None:

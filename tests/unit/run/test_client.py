@@ -45,7 +45,7 @@ class Machine:
         """Run one job through a client."""
         job = {"stage": "obey", "inputs": {}, "outputs": {"out": str(self.out)}, "threads": threads}
         return subprocess.run(
-            [sys.executable, "-I", "-S", str(ROOT / "workflow/scripts/client.py"), pool],
+            [sys.executable, "-I", "-S", str(ROOT / "src/regionflow/run/client.py"), pool],
             input=json.dumps({**job, "options": {"do": do, **options}}),
             env=self.environ,
             cwd=self.directory,
