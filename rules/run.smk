@@ -2,6 +2,7 @@
 
 from regionflow.base.options import canonical_json
 from regionflow.images.find import listing, members
+from regionflow.run.handover import RUN
 from regionflow.run.job import Job
 from regionflow.run.stages import STAGES, runtime, stage_options
 
@@ -16,7 +17,6 @@ ENV = "../envs/regionflow.yaml"
 MEMBERS = members(IMAGES)
 # For jobs that are about the whole set: they find its images again, so that no command line grows with it.
 SET = {"images": CONFIG.images.canonical(), "listing": listing(IMAGES)}
-RUN = "exec {params.client} > {log:q} 2>&1 <<< {params.job:q}"
 
 
 def stage(name, **paths):

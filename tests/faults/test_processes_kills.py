@@ -17,9 +17,9 @@ VICTIMS = ("snakemake", "client.py", "regionflow.run.resident", "watcher.py")
 
 
 @pytest.fixture
-def workflow(tmp_path):
-    """The fake workflow with a temporary folder of its own, whose name is short enough for sockets."""
-    made = FakeWorkflow(tmp_path, cards="")
+def workflow(tmp_path, request):
+    """The fake workflow, with the executor that the test names, and a temporary folder of its own, whose name is short enough for sockets."""
+    made = FakeWorkflow(tmp_path, cards="", executor=getattr(request, "param", "local"))
     made.environ["TMPDIR"] = tempfile.mkdtemp(prefix="rf-", dir="/tmp")
     yield made
     for pid in made.processes():
@@ -74,7 +74,17 @@ def complete(images: int) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("who", ["snakemake", "client.py", "everything"])
+@pytest.mark.parametrize(
+    ("workflow", "who"),
+    [
+        ("regionflow", "snakemake"),
+        ("local", "client.py"),
+        ("regionflow", "everything"),
+        pytest.param("local", "snakemake", marks=pytest.mark.slow),
+        pytest.param("local", "everything", marks=pytest.mark.slow),
+    ],
+    indirect=["workflow"],
+)
 def test_a_kill_while_native_code_is_busy_leaves_nothing(workflow, who):
     hold = workflow.directory / "hold"
     hold.touch()
@@ -94,6 +104,7 @@ def test_a_kill_while_native_code_is_busy_leaves_nothing(workflow, who):
     assert finish(workflow, 2) == complete(2)
 
 
+@pytest.mark.parametrize("workflow", ["regionflow", pytest.param("local", marks=pytest.mark.slow)], indirect=True)
 def test_a_resident_that_loses_its_watcher_ends_with_it(workflow):
     hold = workflow.directory / "hold"
     hold.touch()

@@ -13,6 +13,15 @@ from workflow.warm.harness import FakeWorkflow, wait_for
 WARM_AND_COLD = pytest.mark.parametrize(
     "warm", [pytest.param(True, id="warm"), pytest.param(False, id="cold", marks=pytest.mark.slow)]
 )
+# With our executor, with Snakemake's local one and clients, and with a process for every job.
+ALL_WAYS = pytest.mark.parametrize(
+    ("executor", "warm"),
+    [
+        pytest.param("regionflow", True, id="executor"),
+        pytest.param("local", True, id="client", marks=pytest.mark.slow),
+        pytest.param("local", False, id="cold", marks=pytest.mark.slow),
+    ],
+)
 COMPLETE = re.compile(r"image\d{3}\n(second\n)?|image\d{3} (cpu|cuda)\n")
 
 
@@ -21,8 +30,8 @@ def fake(tmp_path: Path):
     """Makes the fake workflow on a machine with these cards; kills what a failed test leaves."""
     made: list[FakeWorkflow] = []
 
-    def make(cards: str = "") -> FakeWorkflow:
-        made.append(FakeWorkflow(tmp_path, cards))
+    def make(cards: str = "", executor: str = "regionflow") -> FakeWorkflow:
+        made.append(FakeWorkflow(tmp_path, cards, executor))
         return made[-1]
 
     yield make
@@ -103,9 +112,9 @@ def test_warm_and_cold_make_equal_files(fake, slots: int) -> None:
     assert "a cold process for each job" in run.stderr
 
 
-@WARM_AND_COLD
-def test_a_failed_job_shows_its_traceback_in_its_log_and_on_the_console(fake, warm: bool) -> None:
-    workflow = fake()
+@ALL_WAYS
+def test_a_failed_job_shows_its_traceback_in_its_log_and_on_the_console(fake, executor: str, warm: bool) -> None:
+    workflow = fake(executor=executor)
     arguments = ("--cores", "2", "--keep-going", "--config", "images=6", f"warm={warm}")
     run = workflow.run(*arguments, "bad=image003")
     assert run.returncode == 1
@@ -118,9 +127,9 @@ def test_a_failed_job_shows_its_traceback_in_its_log_and_on_the_console(fake, wa
     assert_complete(workflow, 6)
 
 
-@WARM_AND_COLD
-def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, warm: bool) -> None:
-    workflow = fake()
+@ALL_WAYS
+def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, executor: str, warm: bool) -> None:
+    workflow = fake(executor=executor)
     arguments = ("--cores", "2", "--keep-going", "--config", "images=6", f"warm={warm}", "deadly=image002")
     run = workflow.run(*arguments)
     assert run.returncode == 1
@@ -134,9 +143,11 @@ def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, warm: 
     assert_complete(workflow, 6)
 
 
-@WARM_AND_COLD
-def test_a_user_error_is_not_tried_again_within_its_run_but_one_of_the_moment_is(fake, warm: bool) -> None:
-    workflow = fake()
+@ALL_WAYS
+def test_a_user_error_is_not_tried_again_within_its_run_but_one_of_the_moment_is(
+    fake, executor: str, warm: bool
+) -> None:
+    workflow = fake(executor=executor)
     wrong = ("refused=image001+image002", "passing=image002")
     arguments = ("--cores", "2", "--keep-going", "--retries", "2", "--config", "images=4", f"warm={warm}")
 
@@ -196,7 +207,7 @@ def _kill_both(workflow: FakeWorkflow, snakemake: int, keyboard: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-@WARM_AND_COLD
+@ALL_WAYS
 @pytest.mark.parametrize(
     ("end", "jobs_finish"),
     [
@@ -208,8 +219,8 @@ def _kill_both(workflow: FakeWorkflow, snakemake: int, keyboard: int) -> None:
         pytest.param(_kill_both, False, id="SIGKILL of snakemake and its jobs"),
     ],
 )
-def test_nothing_is_left_however_the_run_ends(fake, end, jobs_finish: bool, warm: bool) -> None:
-    workflow = fake()
+def test_nothing_is_left_however_the_run_ends(fake, end, jobs_finish: bool, executor: str, warm: bool) -> None:
+    workflow = fake(executor=executor)
     arguments = ("--cores", "2", "--config", "images=4", f"warm={warm}")
     hold = workflow.directory / "hold"
     hold.touch()
@@ -227,10 +238,18 @@ def test_nothing_is_left_however_the_run_ends(fake, end, jobs_finish: bool, warm
     assert_complete(workflow, 4)
 
 
-@pytest.mark.parametrize("who", ["client.py", "regionflow.run.resident"])
-@WARM_AND_COLD
-def test_kill_of_one_job_or_worker_leaves_the_rest_working(fake, who: str, warm: bool) -> None:
-    workflow = fake()
+@pytest.mark.parametrize(
+    ("who", "executor", "warm"),
+    [
+        ("regionflow.run.resident", "regionflow", True),
+        ("client.py", "local", True),
+        pytest.param("regionflow.run.resident", "local", True, marks=pytest.mark.slow),
+        pytest.param("client.py", "local", False, marks=pytest.mark.slow),
+        pytest.param("regionflow.run.resident", "local", False, marks=pytest.mark.slow),
+    ],
+)
+def test_kill_of_one_job_or_worker_leaves_the_rest_working(fake, who: str, executor: str, warm: bool) -> None:
+    workflow = fake(executor=executor)
     arguments = ("--cores", "2", "--keep-going", "--config", "images=6", f"warm={warm}")
     hold = workflow.directory / "hold"
     hold.touch()

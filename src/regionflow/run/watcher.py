@@ -13,6 +13,7 @@ import time
 
 PART = ".part"  # regionflow.base.files.PART
 SECONDS = 0.25
+_stopped = False
 LINGER_SECONDS = 3  # what kills a resident may be about to kill the run, which takes longer to die
 
 
@@ -57,8 +58,15 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
+def stop(number: int, frame: object) -> None:
+    """Snakemake asks us to end: Ctrl-C. Its directory is its own to remove; other runs may share it."""
+    global _stopped  # noqa: PLW0603
+    _stopped = True
+
+
 def watch(pipe: int, resident: int, run: str, directory: str) -> None:
     """End the resident and clear up when the run or the client of its job has ended."""
+    signal.signal(signal.SIGTERM, stop)
     started = start_time(resident)
     client, at_work = "", False
     temporary: list[str] = []
@@ -77,7 +85,9 @@ def watch(pipe: int, resident: int, run: str, directory: str) -> None:
             if resident_gone:
                 break
         run_over = bool(run) and not alive(run)
-        resident_gone = resident_gone or run_over or (client_gone and at_work) or not alive(f"{resident}-{started}")
+        resident_gone = (
+            resident_gone or run_over or _stopped or (client_gone and at_work) or not alive(f"{resident}-{started}")
+        )
         if resident_gone:
             kill_group(resident)  # and what it has started itself
             wait_for(client)

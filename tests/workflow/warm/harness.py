@@ -35,7 +35,7 @@ def _in_terminal() -> None:
 class FakeWorkflow:
     """The fake workflow in an empty directory; every process of its runs carries a mark in its environment."""
 
-    def __init__(self, directory: Path, cards: str) -> None:
+    def __init__(self, directory: Path, cards: str, executor: str = "regionflow") -> None:
         self.directory = directory
         self.profile = [
             "--workflow-profile",
@@ -44,6 +44,8 @@ class FakeWorkflow:
             "greedy",
             "--rerun-incomplete",
             "--show-failed-logs",
+            "--executor",
+            executor,
         ]
         self.mark = f"REGIONFLOW_TEST={uuid.uuid4()}"
         name, _, value = self.mark.partition("=")

@@ -1,0 +1,122 @@
+"""Snakemake's local executor, but a job for a resident goes there without a shell and without a process of its own.
+
+`executor: regionflow`, which profiles/default sets; `snakemake --executor local` does without. A job is taken whose
+shell command is `regionflow.run.handover.RUN`, where nothing is asked for which a shell is needed: an environment, a
+container, a benchmark, a shadow directory. All others go the way of the local executor (docs/run.md).
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError, print_exception
+from snakemake.executors.local import Executor as LocalExecutor
+from snakemake.executors.local import common_settings as common_settings
+from snakemake.settings.types import DeploymentMethod
+from snakemake.shell import shell
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+from regionflow.run.dispatch import Dispatcher, Work
+from regionflow.run.handover import RUN
+
+_BASH_PREFIX = "set -euo pipefail; "
+_SWITCH_SECONDS = 0.001  # how long a thread that hears of a job's end waits for the one that schedules; Python: 0.005
+
+
+class Executor(LocalExecutor):
+    """Runs jobs on this machine."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        self._residents: Dispatcher | None = None
+        self._members: set[int] = set()  # jobs of groups, which must run at the same time
+        self._cancelled = False
+
+    @property
+    def residents(self) -> Dispatcher:
+        """Made when first needed: the scheduler, which knows how much there is of everything, is made after us."""
+        if self._residents is None:
+            limits = self.workflow.scheduler.global_resources
+            self._residents = Dispatcher({name: value for name, value in limits.items() if value != sys.maxsize})
+        return self._residents
+
+    def run_jobs(self, jobs: Sequence[Any]) -> None:
+        """Run jobs that were chosen at the same time."""
+        works = []
+        for job in jobs:
+            self.run_job_pre(job)
+            if self.is_for_residents(job):
+                works.append(self._submitted(job))
+            else:
+                self.run_job(job)
+        if works:
+            self.residents.submit(works)
+
+    def is_for_residents(self, job: Any) -> bool:
+        """Whether the job is one for a resident, and nothing about it needs a shell."""
+        if job.is_group() or job.rule.shellcmd != RUN or os.environ.get("REGIONFLOW_WARM") != "1":
+            return False
+        deployed = self.workflow.deployment_settings.deployment_method
+        return not (
+            (DeploymentMethod.CONDA in deployed and job.conda_env_spec)
+            or (DeploymentMethod.APPTAINER in deployed and job.container_img_url)
+            or (DeploymentMethod.ENV_MODULES in deployed and job.env_modules)
+            or job.benchmark is not None
+            or job.is_shadow
+            or (self.workflow.workflow_settings.cache is not None and job.rule.cache)
+            or shell._process_prefix not in (None, "", _BASH_PREFIX)
+        )
+
+    def _submitted(self, job: Any) -> Work:
+        """What Snakemake does with a job before it runs, and the job for the resident."""
+        self.workflow.async_run(job.prepare())
+        info = SubmittedJobInfo(job=job)
+        self.report_job_submission(info)
+        names = {name: value for name, value in job.wildcards_dict.items() if name != "image"}
+        return Work(
+            job=job.params.job.encode(),
+            log=Path(job.log[0]),
+            pool=job.params.client.rpartition(" ")[2],
+            kind=(job.rule.name, tuple(names.items()), job.threads, job.resources.get("tmpdir")),
+            needs=self._needs(job),
+            tmpdir=str(job.resources.get("tmpdir") or os.environ.get("TMPDIR", "")),
+            told=lambda error: self._told(info, error),
+        )
+
+    def _needs(self, job: Any) -> Mapping[str, int]:
+        """Of what there is a limit to, how much the job takes."""
+        limits = self.workflow.scheduler.global_resources
+        needs = job.scheduler_resources
+        return {name: needs.get(name, 0) for name, limit in limits.items() if limit != sys.maxsize}
+
+    def _told(self, info: SubmittedJobInfo, error: str) -> None:
+        """A job of a resident is over."""
+        if self._cancelled:
+            self.handle_job_error(info.job)
+        elif error:
+            print_exception(
+                WorkflowError(f"{error}; see {info.job.log[0]}", rule=info.job.rule), self.workflow.linemaps
+            )
+            self.report_job_error(info)
+        else:
+            self.report_job_success(info)
+
+    def run_group_job(self, job: Any) -> None:
+        """Run the jobs of a pipe or of a service side by side."""
+        self._members.update(id(member) for member in job)
+        super().run_group_job(job)
+
+    def cached_or_run(self, job: Any, run_func: Any, *args: Any) -> None:
+        """Run a job that is none of a resident."""
+        with self.residents.taken(self._needs(job), wait=id(job) not in self._members):
+            super().cached_or_run(job, run_func, *args)
+
+    def cancel(self) -> None:
+        """End all jobs: the user has pressed Ctrl-C, or Snakemake has failed."""
+        self._cancelled = True
+        if self._residents is not None:
+            self._residents.end()
+        super().cancel()
