@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snakemake.exceptions import WorkflowError, print_exception
 from snakemake.executors.local import Executor as LocalExecutor
 from snakemake.executors.local import common_settings as common_settings
 from snakemake.settings.types import DeploymentMethod
@@ -97,10 +96,7 @@ class Executor(LocalExecutor):
         if self._cancelled:
             self.handle_job_error(info.job)
         elif error:
-            print_exception(
-                WorkflowError(f"{error}; see {info.job.log[0]}", rule=info.job.rule), self.workflow.linemaps
-            )
-            self.report_job_error(info)
+            self.report_job_error(info, msg=error)
         else:
             self.report_job_success(info)
 

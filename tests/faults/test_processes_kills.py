@@ -18,7 +18,7 @@ VICTIMS = ("snakemake", "client.py", "regionflow.run.resident", "watcher.py")
 
 @pytest.fixture
 def workflow(tmp_path, request):
-    """The fake workflow, with the executor that the test names, and a temporary folder of its own, whose name is short enough for sockets."""
+    """The fake workflow with the test's executor and a temporary folder of its own, with a name that sockets can have."""
     made = FakeWorkflow(tmp_path, cards="", executor=getattr(request, "param", "local"))
     made.environ["TMPDIR"] = tempfile.mkdtemp(prefix="rf-", dir="/tmp")
     yield made

@@ -144,9 +144,7 @@ def test_a_worker_that_dies_fails_its_job_only_and_a_retry_succeeds(fake, execut
 
 
 @ALL_WAYS
-def test_a_user_error_is_not_tried_again_within_its_run_but_one_of_the_moment_is(
-    fake, executor: str, warm: bool
-) -> None:
+def test_a_user_error_is_not_tried_again_in_its_run_but_one_of_the_moment_is(fake, executor: str, warm: bool) -> None:
     workflow = fake(executor=executor)
     wrong = ("refused=image001+image002", "passing=image002")
     arguments = ("--cores", "2", "--keep-going", "--retries", "2", "--config", "images=4", f"warm={warm}")
