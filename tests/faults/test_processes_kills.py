@@ -18,7 +18,7 @@ VICTIMS = ("snakemake", "client.py", "regionflow.run.resident", "watcher.py")
 
 @pytest.fixture
 def workflow(tmp_path, request):
-    """The fake workflow with the test's executor and a temporary folder of its own, with a name that sockets can have."""
+    """The fake workflow with the executor of the test, and with a temporary folder whose name sockets can have."""
     made = FakeWorkflow(tmp_path, cards="", executor=getattr(request, "param", "local"))
     made.environ["TMPDIR"] = tempfile.mkdtemp(prefix="rf-", dir="/tmp")
     yield made
