@@ -4,7 +4,7 @@ This is the one declaration from which Snakemake's `params` are made, which the 
 the rerun tests check. Raise a version when the stage's code changes what it writes: Snakemake then remakes old files.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from regionflow.base.options import Kind, Options
 from regionflow.config.types import GROUPS, Config
 from regionflow.semantics.example_options import ExamplesOptions
+from regionflow.semantics.options import LabelerOptions
 from regionflow.semantics.shipped import table_path
 from regionflow.weights.files import file_sha256, identity
 
@@ -68,10 +69,15 @@ def _slic(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 def _labeler(config: Config, names: Names) -> Mapping[str, Any]:
-    """A labeler with what its class tables say; how images are read only if it looks at them."""
+    """A labeler with what its class tables say; how images are read only if it looks at them.
+
+    Of one that is fitted what the fit does not read, and what no such labeler can do without.
+    """
     labeler = config.labelers[names["labeler"]]
     tables = [path.is_file() and file_sha256(path) for path in map(table_path, labeler.tables)]
     options = {**_model(config, "labeler", labeler), "tables_sha256": tables}
+    if labeler.is_fitted:
+        options["labeler"] = _some(labeler, {*LabelerOptions.model_fields, "type", "examples", "extractor"})
     return options if labeler.reads_image else {key: options[key] for key in options.keys() - {"reading"}}
 
 
@@ -79,7 +85,13 @@ def _classifier(config: Config, names: Names) -> Mapping[str, Any]:
     """A labeler that is fitted, with what its examples say: of the options those that the fit reads."""
     labeler = config.labelers[names["labeler"]]
     assert isinstance(labeler, ExamplesOptions)
-    return {"labeler": labeler, "examples_sha256": examples_sha256(labeler.path)}
+    read = _some(labeler, labeler.model_fields.keys() - LabelerOptions.model_fields.keys())
+    return {"labeler": read, "examples_sha256": examples_sha256(labeler.path)}
+
+
+def _some(options: Options, names: Collection[str]) -> dict[str, Any]:
+    """Some of the fields, as JSON types; whoever reads them back has defaults for the others, which nobody asks for."""
+    return {name: value for name, value in options.canonical().items() if name in names}
 
 
 def examples_sha256(path: Path) -> dict[str, str]:
@@ -126,6 +138,12 @@ def _class_list(config: Config, names: Names) -> Mapping[str, Any]:
 
 def _photo(config: Config, names: Names) -> Mapping[str, Any]:
     return {"images": config.exports.coco.images, "reading": config.images.reading}
+
+
+def _image_places(config: Config, names: Names) -> Mapping[str, Any]:
+    """Where images are looked for; how they are read is seen in the image list."""
+    images = _image_list(config, names)["images"]
+    return {"images": {key: value for key, value in images.items() if key not in config.images.reading}}
 
 
 def _overlay(config: Config, names: Names) -> Mapping[str, Any]:
@@ -221,7 +239,7 @@ STAGES: dict[str, Stage] = {
     "panoptic_map": Stage(2),
     **{name: Stage(1) for name in ("named_table", "named_map")},
     "named_classes": Stage(1),
-    "problems": Stage(2, _image_list),
+    "problems": Stage(2, _image_places),
     "parts_masks": Stage(1, _part_masks, card=lambda config: _part_teacher(config).uses_card),
     "parts_targets": Stage(1, _part_targets, card=lambda config: True),
     "parts_set": Stage(1, lambda config, names: {"reading": config.images.reading}),
