@@ -160,8 +160,8 @@ UNREAD: dict[str, dict[str, str]] = {
 COPIES = {"semantics": {"erode": "a region without it, where pixels vote"}}
 """Fields of which a stage makes copies with other values."""
 FILES = {
-    "truth": "inputs of the rules of the evaluation",
-    "classes.csv": "an input of the rules of the evaluation",
+    "truth": "inputs of the rules of the evaluation, known by their time",
+    "classes.csv": "the same",
 }
 
 
@@ -290,25 +290,16 @@ def wrong_variants(job: Job, config: Config, reads: Reads) -> Iterator[str]:
 
 
 def unknown_files(job: Job, opened: set[Path]) -> Iterator[str]:
-    """Files in the folder, and weights of the package, that a change of would not remake this job's files."""
-    inputs = [path for value in job.inputs.values() for path in (value if isinstance(value, list) else [value])]
-    known = {path.absolute() for path in inputs}
-    known |= {Path(str(p).replace("{image}", image)).absolute() for p in inputs for image in IMAGES}
+    """Files that somebody may change in place without this job's files being remade: in the folder, but no results."""
     recorded = json.dumps(job.options)
-    for path in sorted(opened - known):
-        place = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else None
-        weights = path.suffix == ".safetensors" and path.is_relative_to(ROOT)
-        if (
-            (place is None and not weights)
-            or not path.is_file()
-            or (place and place.parts[0] in (*FILES, ".snakemake"))
-        ):
-            continue
-        ours = {output.parent for output in job.outputs.values()}
-        if path.parent in ours or (place and place.parts[0] == "photos" and "image" not in job.names):
-            continue
-        if sha256_of(path) not in recorded:
-            yield f"{job.stage} reads {path.name}, which is no input and whose sha256 is not in its options"
+    for path in sorted(opened):
+        if path.is_relative_to(Path.cwd()):
+            place = path.relative_to(Path.cwd()).parts[0]
+            known = place in (*FILES, "results", ".snakemake") or (place == "photos" and "reading" in recorded)
+        else:
+            known = path.suffix != ".safetensors" or not path.is_relative_to(ROOT)  # the weights that come along
+        if not known and path.is_file() and sha256_of(path) not in recorded:
+            yield f"{job.stage} reads {path.name}, whose sha256 is not among its options"
 
 
 def test_every_stage_ran(ran: dict[str, Ran]) -> None:
