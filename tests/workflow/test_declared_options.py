@@ -295,7 +295,9 @@ def unknown_files(job: Job, opened: set[Path]) -> Iterator[str]:
     for path in sorted(opened):
         if path.is_relative_to(Path.cwd()):
             place = path.relative_to(Path.cwd()).parts[0]
-            known = place in (*FILES, "results", ".snakemake") or (place == "photos" and "reading" in recorded)
+            known = place in (*FILES, "results", ".snakemake") or (
+                place == "photos" and {"reading", "images"} & job.options.keys()
+            )
         else:
             known = path.suffix != ".safetensors" or not path.is_relative_to(ROOT)  # the weights that come along
         if not known and path.is_file() and sha256_of(path) not in recorded:
