@@ -7,6 +7,7 @@ that stay in the cache. Everything is transposed, [x, y], because RLE runs go do
 """
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +20,10 @@ from regionflow.formats import rle
 from regionflow.formats.rle import Rle
 from regionflow.sam.memory import free_bytes
 
-# Columns of one block on a CPU, elements of full-size logits that exist at once on a GPU, and pixels of finished masks
-# that are looked at together there, or as many as an eighth of its free memory holds.
-CPU_COLUMNS = 256
+# Rows and columns of one block on a CPU: it stays in the caches and reads few low-resolution samples.
+CPU_BLOCK = 64
+# Elements of full-size logits that exist at once on a GPU, and pixels of finished masks that are looked at together
+# there, or as many as an eighth of its free memory holds.
 GPU_ELEMENTS = 1 << 26
 GPU_PIXELS = 1 << 30
 
@@ -113,10 +115,9 @@ class FullSize:
         left, right = self.columns.reach(np.any(active, axis=0))
         flat, pixels = self._empty(len(logits), right - left, bottom - top)
         above = np.zeros((2, len(logits)), dtype=np.int64)
-        samples, weights = self.rows.weights_of(top, bottom)
-        tall = logits.mT[:, :, samples] @ weights.T
-        for start in range(left, right, CPU_COLUMNS):
-            stop = min(start + CPU_COLUMNS, right)
+        wide, blocks = logits.mT, (self.rows.weights_of(*rows) for rows in _blocks(top, bottom))
+        tall = torch.cat([wide[..., :0], *(wide[..., samples] @ weights.T for samples, weights in blocks)], dim=2)
+        for start, stop in _blocks(left, right):
             samples, weights = self.columns.weights_of(start, stop)
             # What numpy does here takes torch up to four times as long on a CPU.
             block = (weights @ tall[:, samples]).numpy()
@@ -212,6 +213,11 @@ def _box(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Box:
     if not len(columns):
         return 0, 0, 0, 0
     return int(columns[0]), int(rows[::2].min()), int(columns[-1]), int(rows[1::2].max()) - 1
+
+
+def _blocks(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """[start, stop) of one block after the other."""
+    return ((start, min(start + CPU_BLOCK, last)) for start in range(first, last, CPU_BLOCK))
 
 
 def _changes(flat: Tensor) -> NDArray[np.int64]:

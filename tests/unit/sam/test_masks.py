@@ -92,7 +92,7 @@ def test_no_more_than_a_block_of_full_size_logits(monkeypatch: pytest.MonkeyPatc
     size = (36_000, 60_000)
     found = FullSize((16, 16), 64, (39, 64), size, CPU).masks(logits, Thresholds(0.0, 1.0, 0.1))[0]
     assert found is not None
-    assert max(seen) <= masks.CPU_COLUMNS * size[0]
+    assert max(seen) <= masks.CPU_BLOCK * size[0]
     mask = found.encode(size, (0, 0), size)
     assert rle.area(mask) > 2**23
     assert rle.bbox(mask)[2] * rle.bbox(mask)[3] < 0.05 * size[0] * size[1]
