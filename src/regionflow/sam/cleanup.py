@@ -50,11 +50,12 @@ def _window(mask: Rle, size: tuple[int, ...], margin: int) -> tuple[slice, slice
     """The box of a mask with a margin. What is around the box is one strip or ring of `margin` rows or columns.
 
     So background that goes on outside of the window has at least `margin` pixels inside, and no hole is found there
-    that the whole image would not have.
+    that the whole image would not have. It begins at even pixels, since OpenCV numbers components by blocks of 2 x 2:
+    of the largest islands of one size the first stays, and that must be the whole image's first.
     """
     x, y, width, height = rle.bbox(mask)
-    rows = slice(max(0, y - margin), min(size[0], y + height + margin))
-    return rows, slice(max(0, x - margin), min(size[1], x + width + margin))
+    top, left = (max(0, first - margin) // 2 * 2 for first in (y, x))
+    return slice(top, min(size[0], y + height + margin)), slice(left, min(size[1], x + width + margin))
 
 
 def suppress_duplicates(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -116,6 +116,7 @@ def test_small_parts_go_and_unchanged_masks_win() -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@example(size=(12, 11), box=(1.0, 0.5, 0.375, 0.0), share=0.2, least=3, seed=540)  # two islands of one size
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     box=st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
