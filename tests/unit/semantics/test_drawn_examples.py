@@ -173,12 +173,8 @@ def test_all_that_is_wrong_is_told_at_once_by_its_place(tmp_path):
     with pytest.raises(BadExamples, match="task 7, r0: b is 80 x 20 pixels there and 40 x 20 here"):
         read(write(path, [task("b.jpg", {**keypoint(1, 1, "sky"), "original_width": 80})]))
     with pytest.raises(BadExamples, match=r"task 7, r0: \(41, 1\) is outside of b"):
-        read(
-            write(
-                path,
-                [task("b.jpg", {**keypoint(1, 1, "sky"), "value": {**keypoint(41, 1, "sky")["value"], "x": 102.5}})],
-            )
-        )
+        read(write(path, [task("b.jpg", keypoint(41, 1, "sky"))]))
+    assert read(write(path, [task("b.jpg", keypoint(W, H, "sky"))]))[0] == [LabelledRegion("b", 2, "sky")]
 
 
 @pytest.mark.parametrize(
