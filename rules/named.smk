@@ -109,12 +109,32 @@ rule named_classes:
         RUN
 
 
+rule label_studio:
+    """The named regions as tasks of Label Studio, and the setup of a project for them."""
+    input:
+        every_image(rules.semantics.output.table),
+        table=rules.images.output.table,
+    output:
+        tasks="results/named/{labeler}/{regions}/label_studio.json",
+        setup="results/named/{labeler}/{regions}/label_studio.xml",
+    log:
+        "logs/label_studio/{labeler}/{regions}.log",
+    conda:
+        ENV
+    params:
+        **over_named("label_studio"),
+        images=MEMBERS,
+    shell:
+        RUN
+
+
 # What `snakemake --cores all export` makes of class names, for every labeler.
 EXPORTED_NAMES = [
     rules.named_panoptic.output.panoptic,
     rules.named_table.output.csv,
     rules.named_parquet.output.parquet,
     rules.named_classes.output.classes,
+    rules.label_studio.output.tasks,
     rules.named_map.output.map,
     rules.panoptic_map.output.map,
 ]

@@ -191,7 +191,7 @@ def _json_lines(place: Place) -> None:
 
 def _text(place: Place) -> None:
     """A page or a drawing: its last tag is there."""
-    if not place.path.read_bytes().rstrip().endswith((b"</html>", b"</svg>")):
+    if not place.path.read_bytes().rstrip().endswith((b"</html>", b"</svg>", b"</View>")):
         raise BadFile.damaged(place.path, "a page", "it is cut off")
 
 
@@ -273,6 +273,8 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "named/{labeler}/{regions}/coco.json": _json,
     "named/{labeler}/{regions}/annotations/instances_{split}.json": _json,
     "named/{labeler}/{regions}/images/{image}": _photo,
+    "named/{labeler}/{regions}/label_studio.json": _json,
+    "named/{labeler}/{regions}/label_studio.xml": _text,
     "named/{labeler}/{regions}/maps/{image}.png": _picture,
     "named/{labeler}/{regions}/panoptic.json": _json,
     "named/{labeler}/{regions}/panoptic/{image}.png": _picture,

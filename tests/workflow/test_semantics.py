@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections import Counter
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ import regionflow
 from helpers.scenes import ODD
 from helpers.workflow import Workspace
 from regionflow.formats.classifiers import read_classifier, read_validation
+from regionflow.formats.label_studio import from_brush
 from regionflow.formats.labels import read_label_map
+from regionflow.formats.regions import read_regions
 from regionflow.formats.semantics import read_semantics
+from regionflow.semantics.drawn_examples import image_of, read_drawn
 
 GOOD = ["one", ODD, "wide"]
 POINTS = [("one", 5, 5, "ground"), ("one", 60, 48, "disc"), (ODD, 5, 90, "ground"), (ODD, 100, 20, "disc")]
@@ -133,6 +137,43 @@ def test_panoptic_segments_are_those_of_the_png_and_lie_in_one_class_each(named,
             assert (x, y, x + w - 1, y + h - 1) == (columns.min(), rows.min(), columns.max(), rows.max())
         assert ((ids == 0) == (labels == 0)).all()
     assert max(several) > 1
+
+
+def test_the_exports_name_the_region_that_each_lies_in(named):
+    with regionflow.load(named.path("results")) as regions:
+        parent = {regions.region_id[row]: regions.parent[row] for row in range(len(regions))}
+        ids = list(regions.region_id)
+    expected = {name: ids[row] if row >= 0 else None for name, row in parent.items()}
+    coco = json.loads(named.path(f"{NAMED}/coco.json").read_text())["annotations"]
+    assert any(a["parent"] for a in coco) and {a["region_id"]: a["parent"] for a in coco}.items() <= expected.items()
+    with named.path(f"{NAMED}/regions.csv").open(encoding="utf-8") as file:
+        assert {row["region_id"]: row["parent"] or None for row in csv.DictReader(file)} == expected
+
+
+def test_label_studio_gets_the_regions_as_brushes_and_they_come_back_as_examples(named, tmp_path):
+    """Predictions are accepted as annotations there, as a person would do; then they are examples for every region."""
+    tasks = json.loads(named.path(f"{NAMED}/label_studio.json").read_text())
+    assert [task["data"]["image_id"] for task in tasks] == GOOD
+    for task in tasks:
+        regions = read_regions(named.path(f"results/regions/default/{task['data']['image_id']}.json"))
+        semantics = read_semantics(named.path(f"results/semantics/few/default/{task['data']['image_id']}.json"))
+        (prediction,) = task["predictions"]
+        assert prediction["model_version"] == "few"
+        named_regions = [
+            (region["region_id"], region["segmentation"], semantics.name(label.value), label.score)
+            for region, label in zip(regions.annotations, semantics.regions, strict=True)
+            if label.value
+        ]
+        for result, (region_id, mask, name, score) in zip(prediction["result"], named_regions, strict=True):
+            assert (result["id"], result["value"]["brushlabels"], result["score"]) == (region_id, [name], score)
+            assert from_brush(result["value"]["rle"], *regions.size) == mask
+        task["annotations"] = task.pop("predictions")
+    (tmp_path / "export.json").write_text(json.dumps(tasks))
+    drawn, notes = read_drawn(tmp_path / "export.json")
+    assert len(drawn) == sum(len(task["annotations"][0]["result"]) for task in tasks) and notes == []
+    assert [image_of(image, [*GOOD, "broken"]) for image in dict.fromkeys(one.image for one in drawn)] == GOOD
+    setup = ElementTree.parse(named.path(f"{NAMED}/label_studio.xml"))
+    assert [label.get("value") for label in setup.iter("Label")] == ["disc", "ground"]
 
 
 def test_maps_with_a_palette_the_class_list_and_the_table_agree(named):

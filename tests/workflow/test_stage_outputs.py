@@ -63,7 +63,7 @@ TARGETS = [
 # classes, and tests/workflow/test_parts.py runs it.
 NOT_RECORDED = {"weights", "parts_probe", "parts_test"}
 # What a file says about how it was made, and what differs from machine to machine in the last bits.
-LEFT_OUT = {"generator", "provenance", "counts", "library_version", "params", "weights_sha256"}
+LEFT_OUT = {"generator", "provenance", "counts", "rle", "library_version", "params", "weights_sha256"}
 LEFT_OUT |= {"sha256", "regions_sha256"}
 
 
@@ -79,7 +79,7 @@ def summary(path: Path) -> Any:
         return cells(path)
     if path.suffix == ".safetensors":
         return {name: numbers(tensor.numpy()) for name, tensor in sorted(load_file(path).items())}
-    if path.suffix in (".html", ".svg"):
+    if path.suffix in (".html", ".svg", ".xml"):
         text = path.read_text()
         return [len(text), text.count("<")]
     lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]

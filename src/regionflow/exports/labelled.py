@@ -27,9 +27,14 @@ class LabelledImage:
     @cached_property
     def parent(self) -> dict[str, str | None]:
         """By region id the id of the region that it lies in, None for none: see `formats.nesting.parents`."""
-        ids = [region["region_id"] for region in self.regions.annotations]
-        holders = parents(masks_of(self.regions)).tolist()
-        return {name: None if holder == NO_PARENT else ids[holder] for name, holder in zip(ids, holders, strict=True)}
+        return parent_ids(self.regions)
+
+
+def parent_ids(regions: RegionFile) -> dict[str, str | None]:
+    """By region id the id of the region that it lies in, None for none: see `formats.nesting.parents`."""
+    ids = [region["region_id"] for region in regions.annotations]
+    holders = parents(masks_of(regions)).tolist()
+    return {name: None if holder == NO_PARENT else ids[holder] for name, holder in zip(ids, holders, strict=True)}
 
 
 def labelled(rows: Iterable[ImageRow], regions: Path, labels: Path) -> Iterator[LabelledImage]:

@@ -16,6 +16,7 @@ from PIL import Image
 from regionflow.base.errors import BadFile
 from regionflow.base.files import whole, write_table
 from regionflow.exports.coco import head, instance, with_ids, write_records
+from regionflow.exports.labelled import parent_ids
 from regionflow.exports.photos import Photos
 from regionflow.formats import rle
 from regionflow.formats.images import ImageRow
@@ -28,7 +29,7 @@ from regionflow.formats.semantics import NONE, Semantics, read_semantics
 ABOUT = "regionflow: regions and their class names"
 COLUMNS = (
     "image_id", "split", "region_id", "source", "class", "name", "score", "decided_by", "area", "x", "y", "width",
-    "height",
+    "height", "parent",
 )  # fmt: skip
 
 
@@ -86,11 +87,13 @@ def write_named_coco(
     def instances() -> Iterator[dict[str, Any]]:
         nonlocal left_out
         for place, image in enumerate(images, start=1):
+            parent = parent_ids(image.regions)
             for region, label in zip(image.regions.annotations, image.semantics.regions, strict=True):
                 if label.value == NONE:
                     left_out += 1
                     continue
-                yield {**instance(region, place, label.value), "score": label.score}
+                above = {"parent": parent[region["region_id"]]}
+                yield {**instance(region, place, label.value), "score": label.score, **above}
 
     write_records(path, head(path, ABOUT, _categories(classes), rows, photos), with_ids(instances()))
     return left_out
@@ -141,16 +144,20 @@ def segments(image: NamedImage) -> tuple[NDArray[np.int64], list[dict[str, Any]]
 
 
 def write_named_table(path: Path, images: Iterable[NamedImage]) -> None:
-    """Write a CSV with one row per region; class 0 and no name for a region without."""
+    """Write a CSV with one row per region; class 0 and no name for a region without.
+
+    `parent` is the region id of the smallest larger region that holds 90 % of it, empty for none.
+    """
     write_table(path, COLUMNS, (cells for image in images for cells in _rows(image)))
 
 
 def _rows(image: NamedImage) -> Iterator[list[Any]]:
+    parent = parent_ids(image.regions)
     for region, label in zip(image.regions.annotations, image.semantics.regions, strict=True):
         name = image.semantics.name(label.value)
         of_class = [label.value, name, label.score, label.decided_by]
         head = [image.row.id, image.row.split, region["region_id"], region["source"]]
-        yield [*head, *of_class, region["area"], *region["bbox"]]
+        yield [*head, *of_class, region["area"], *region["bbox"], parent[region["region_id"]]]
 
 
 def write_class_names(path: Path, names: Sequence[str]) -> None:

@@ -233,11 +233,12 @@ STAGES: dict[str, Stage] = {
     "parquet": Stage(1),
     "colour_map": Stage(1),
     "classes": Stage(2, lambda config, names: {**_labels(config, names), **_class_list(config, names)}),
-    **{
-        name: Stage(3, lambda config, names: {"coco": config.exports.coco}) for name in ("named_coco", "named_panoptic")
-    },
+    "named_coco": Stage(4, _named_coco),
+    "named_panoptic": Stage(3, _named_coco),
     "panoptic_map": Stage(2),
-    **{name: Stage(1) for name in ("named_table", "named_map")},
+    "named_table": Stage(2),
+    "named_map": Stage(1),
+    "label_studio": Stage(1),
     "named_classes": Stage(1),
     "problems": Stage(2, _image_places),
     "parts_masks": Stage(1, _part_masks, card=lambda config: _part_teacher(config).uses_card),
