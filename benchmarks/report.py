@@ -27,6 +27,7 @@ from regionflow.formats.images import (
 from regionflow.formats.labels import Labels, read_label_map, read_labels, write_label_map, write_labels
 from regionflow.formats.pooled import read_pooled, write_pooled, write_pooled_set
 from regionflow.formats.regions import read_regions, write_regions
+from regionflow.formats.semantics import read_semantics, write_semantics
 from regionflow.run.job import Job
 from regionflow.run.stage import load_adapter
 from regionflow.run.stages import stage_options
@@ -39,7 +40,9 @@ PATTERNS = {
     "superpixels": "superpixels/slic/{image}.png",
     "features": "features/daisy_lab/{image}.h5",
     "pooled_images": f"pooled/{VARIANT}/{{image}}.h5",
+    "semantics:sample_photos": "semantics/sample_photos/default/{image}.json",
 }
+FIT = "classifiers/sample_photos/default"
 
 
 def main() -> None:
@@ -83,6 +86,12 @@ def write_as(image: str, original: str, results: Path, big: Path) -> None:
     cluster = dict(zip(ids, labels.cluster.values(), strict=True))
     distance = dict(zip(ids, labels.distance.values(), strict=True))
     write_labels(target["labels"], Labels(image, cluster, distance, labels.covered, made.sha256))
+    named = read_semantics(source["semantics:sample_photos"])
+    renamed = [replace(r, region_id=a["region_id"]) for r, a in zip(named.regions, made.annotations, strict=True)]
+    write_semantics(
+        target["semantics:sample_photos"],
+        replace(named, image=info, regions=renamed, regions_sha256=made.sha256),
+    )
     write_label_map(target["superpixels"], read_label_map(source["superpixels"]), image)
     write_features(target["features"], replace(read_features(source["features"]), image_id=image))
 
@@ -101,7 +110,9 @@ def build(few: list[ImageRow], count: int) -> tuple[Path, float]:
         "table": big / "images.tsv",
         "pooled": big / "set.h5",
         "centroids": results / f"clusters/{VARIANT}/centroids.h5",
-        "logs": Path("logs"),
+        "records": Path("logs/records"),
+        "classifier:sample_photos": results / f"{FIT}.h5",
+        "suggestions:sample_photos": results / f"{FIT}.tsv",
     }
     page = big / "report.html"
     job = Job("page", inputs, {"page": page}, stage_options(load_config({}), "page", NAMES), NAMES)

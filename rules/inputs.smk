@@ -46,6 +46,29 @@ def shown_names(wildcards):
     }
 
 
+def named_tables(wildcards):
+    """The class names of every image by every labeler under targets, and the fits of those that are fitted."""
+    tables, fits = rules.semantics.output.table, rules.classifier.output
+    files = []
+    for labeler in CONFIG.targeted_labelers:
+        files += every_image(tables.replace("{labeler}", labeler))(wildcards)
+        if CONFIG.labelers[labeler].is_fitted:
+            files += [fit.format(labeler=labeler, regions=wildcards.regions) for fit in fits]
+    return files
+
+
+def labeler_files():
+    """Where the files of every labeler under targets are, for a page: named KIND:LABELER."""
+    semantics, classifier = rules.semantics.output, rules.classifier.output
+    patterns = {}
+    for labeler in CONFIG.targeted_labelers:
+        patterns[f"semantics:{labeler}"] = semantics.table.replace("{labeler}", labeler)
+        if CONFIG.labelers[labeler].is_fitted:
+            for kind in ("classifier", "suggestions"):
+                patterns[f"{kind}:{labeler}"] = getattr(classifier, kind).replace("{labeler}", labeler)
+    return patterns
+
+
 def truth(wildcards):
     """The files of the ground truth; their content is not in the options."""
     try:

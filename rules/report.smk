@@ -15,6 +15,7 @@ rule page:
     """Everything about one variant on one HTML page, for a browser without network."""
     input:
         every_image(rules.labels.output.table),
+        named_tables,
         unpack(page_tables),
     output:
         page=report("results/report/{extractor}/{regions}/report.html", category="Report"),
@@ -30,7 +31,8 @@ rule page:
             features=rules.features.output.features,
             pooled_images=rules.pooled.output.pooled,
             superpixels=superpixel_maps,
-            logs=str(Path(rules.images.log[0]).parent),
+            records="logs/records",
+            **labeler_files(),
         ),
         images=MEMBERS,
     shell:

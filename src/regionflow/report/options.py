@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from regionflow.base.options import Options
 
@@ -22,3 +22,6 @@ class ReportOptions(Options):
     """Region crops per cluster on the report page."""
     page_regions: PositiveInt = 2000
     """Regions on the 2-D map of the report page, a seeded sample."""
+    page_features: NonNegativeInt = 20000
+    """Regions whose features are on the report page, so that it finds regions like a picked one: of the images shown,
+    those of the largest area; 32 bytes each."""

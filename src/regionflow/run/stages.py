@@ -154,8 +154,12 @@ def _overlay(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 def _page(config: Config, names: Names) -> Mapping[str, Any]:
-    keys = ("page_images", "page_side", "page_crops", "page_regions")
-    return {**{key: getattr(config.report, key) for key in keys}, "reading": config.images.reading}
+    """Which labelers' names the page shows is in it: another list makes another page."""
+    keys = ("page_images", "page_side", "page_crops", "page_regions", "page_features")
+    kind = config.regions[names["regions"]]
+    made_from = {"segmenter": [kind.segmenter], "superpixels": [kind.superpixels], "labeler": config.targeted_labelers}
+    shown = {key: getattr(config.report, key) for key in keys}
+    return {**shown, "made_from": made_from, "reading": config.images.reading}
 
 
 def _truth(config: Config, names: Names) -> Mapping[str, Any]:
@@ -225,7 +229,7 @@ STAGES: dict[str, Stage] = {
     "evaluation": Stage(1),
     "overlay": Stage(2, _overlay),
     "contact_sheet": Stage(1, lambda config, names: {"images": config.report.contact_sheet_images}),
-    "page": Stage(2, _page),
+    "page": Stage(3, _page),
     "coco": Stage(3, _coco),
     "metadata": Stage(1, _coco),
     "coco_photo": Stage(1, _photo),
