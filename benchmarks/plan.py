@@ -1,10 +1,11 @@
-"""How long Snakemake takes to plan many images, and in how much memory.
+"""How long it takes to plan a large set in shards, and in how much memory.
 
-    python benchmarks/plan.py [--quick] [--images 100000] [--made 10000] [--batch 10000]
+    python benchmarks/plan.py [--quick] [--images 100000] [--most 1000000] [--whole 5000]
 
-No stage runs; the images are empty files. Three plans: a dry run of everything, a dry run of one batch
-of the same set (`--batch pooled_set=1/n`), and a dry run that finds nothing to do because everything is there
-(`--made` images, given records by `--touch`). The last line is a JSON object with the figures.
+No stage of single images runs and the images are empty files. Four plans of `--images`: everything; nothing to do, where the
+summaries of the shards are trusted; the same where every file is looked at; one of `--most`: everything; and for
+comparison one of `--whole` images without shards. For the second and third the outer run is a real one, whose inner runs
+are pretended: they make empty files. The last line is a JSON object with the figures.
 """
 
 import argparse
@@ -15,24 +16,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from common import ROOT
 
-# Snakemake waits a tenth of a second after each job that it touches; for 70000 jobs that is two hours.
-TOUCH_AT_ONCE = """
-from snakemake.executors.touch import Executor
-from snakemake.cli import main
-Executor.SLEEPING_TIME = 0
-main()
+# The outer run is Snakemake; what the inner runs find under that name is this.
+OUTER = "import sys; sys.path.remove({pretended!r}); from snakemake.cli import main; main()"
+PRETENDED = """
+from pathlib import Path
+from regionflow.run.inner import Inner
+made = set()
+for name in Inner.current().targets():
+    file = Path(name)
+    if file.parent not in made:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        made.add(file.parent)
+    file.touch()
 """
-SET = "results/pooled/daisy_lab/default.h5"
 
 
 @dataclass
 class Plan:
-    """Seconds and memory of one call of snakemake."""
+    """Seconds and memory of one call of snakemake, and its jobs."""
 
     images: int
     jobs: int
@@ -40,13 +46,16 @@ class Plan:
     max_rss_gb: float
 
 
-def snakemake(folder: Path, *arguments: str) -> tuple[str, float, float]:
+def snakemake(folder: Path, *arguments: str, **runtime: object) -> tuple[str, float, float]:
     """Output, seconds and peak memory in GB of one call."""
-    command = [sys.executable, "-c", TOUCH_AT_ONCE, "-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--workflow-profile=none", "--scheduler=greedy", "--scheduler-subsample=1000", "--cores=4"]
-    command += ["--quiet=rules"]
-    command += ["--configfile", str(folder / "config.yaml"), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "CUDA_VISIBLE_DEVICES": ""}
+    pretended = str(folder.parent / "pretended")
+    config = {"images": {"dir": "photos"}, "runtime": {"shard_images": 1000, **runtime}}
+    (folder / "config.json").write_text(json.dumps(config))
+    command = [sys.executable, "-c", OUTER.format(pretended=pretended), "-s", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--configfile", str(folder / "config.json")]
+    command += ["--workflow-profile=none", "--scheduler=greedy", "--scheduler-subsample=1000", "--cores=2"]
+    command += ["--quiet=rules", *arguments]
+    environment = {**os.environ, "PYTHONPATH": f"{pretended}:{ROOT / 'src'}", "CUDA_VISIBLE_DEVICES": ""}
     begin = time.perf_counter()
     with (folder / "console.txt").open("wb") as console:
         process = subprocess.Popen(command, env=environment, stdout=console, stderr=console)
@@ -58,9 +67,9 @@ def snakemake(folder: Path, *arguments: str) -> tuple[str, float, float]:
     return output, seconds, usage.ru_maxrss / 1e6
 
 
-def plan(folder: Path, images: int, *arguments: str) -> Plan:
+def plan(folder: Path, images: int, **runtime: object) -> Plan:
     """Time a dry run."""
-    output, seconds, memory = snakemake(folder, "-n", *arguments)
+    output, seconds, memory = snakemake(folder, "-n", **runtime)
     total = re.findall(r"^total\s+(\d+)", output, re.MULTILINE)
     return Plan(images, int(total[-1]) if total else 0, round(seconds, 1), round(memory, 2))
 
@@ -72,49 +81,55 @@ def workspace(folder: Path, images: int) -> Path:
         if number % 1000 == 0:
             path.parent.mkdir(parents=True)
         path.touch()
-    (folder / "config.yaml").write_text("images: {dir: photos}\n")
     return folder
-
-
-def make_everything(folder: Path) -> None:
-    """Empty files for all outputs, and Snakemake's records of them."""
-    listing, _, _ = snakemake(folder, "-n", "--quiet", "host")  # not quiet about rules: the outputs are wanted
-    for line in re.findall(r"^    output: (.*)$", listing, re.MULTILINE):
-        for file in line.split(", "):
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).touch()
-    snakemake(folder, "--touch", "--forceall")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="1000 images")
+    parser.add_argument("--quick", action="store_true", help="5000, 20000 and 500 images")
     parser.add_argument("--images", type=int, default=100_000)
-    parser.add_argument("--made", type=int, default=10_000)
-    parser.add_argument("--batch", type=int, default=10_000, help="images in one batch")
+    parser.add_argument("--most", type=int, default=1_000_000)
+    parser.add_argument("--whole", type=int, default=5_000, help="images of the plan without shards")
     arguments = parser.parse_args()
-    images, made, batch = arguments.images, arguments.made, arguments.batch
+    images, most, whole = arguments.images, arguments.most, arguments.whole
     if arguments.quick:
-        images, made, batch = 1000, 200, 100
+        images, most, whole = 5000, 20_000, 500
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    print(f"{'':16}{'images':>9}{'jobs':>9}{'seconds':>9}{'GB':>7}", flush=True)
+    print(f"{'':28}{'images':>9}{'jobs':>9}{'seconds':>9}{'GB':>7}", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        whole = workspace(Path(name) / "whole", images)
-        part = ("--batch", f"pooled_set=1/{-(-images // batch)}", SET)
-        one_batch = shown("one batch", plan(whole, batch, *part))
-        everything = shown("everything", plan(whole, images))
-        few = workspace(Path(name) / "made", made)
-        make_everything(few)
-        nothing = shown("nothing to do", plan(few, made))
-    if nothing.jobs:
+        pretended = Path(name) / "pretended/snakemake"
+        pretended.mkdir(parents=True)
+        (pretended / "__init__.py").touch()
+        (pretended / "__main__.py").write_text(PRETENDED)
+        one_level = shown("without shards", plan(workspace(Path(name) / "whole", whole), whole, shard_images=0))
+        folder = workspace(Path(name) / "images", images)
+        everything = shown("everything", plan(folder, images))
+        snakemake(folder)
+        trusted = shown("nothing to do, trusted", plan(folder, images, check_files=False))
+        checked = shown("nothing to do, looked at", plan(folder, images))
+        million = shown("everything", plan(workspace(Path(name) / "most", most), most))
+    if trusted.jobs or checked.jobs:
         sys.exit("the records of a finished run did not satisfy Snakemake")
-    print(json.dumps({**asdict(everything), "one_batch": asdict(one_batch), "nothing_to_do": asdict(nothing)}))
+    figures = {
+        "images": images,
+        "sharded_100k_seconds": everything.seconds,
+        "sharded_100k_gb": everything.max_rss_gb,
+        "noop_100k_seconds": trusted.seconds,
+        "noop_100k_checked_seconds": checked.seconds,
+        "most": most,
+        "sharded_1m_seconds": million.seconds,
+        "sharded_1m_gb": million.max_rss_gb,
+        "whole": whole,
+        "whole_seconds": one_level.seconds,
+        "whole_gb": one_level.max_rss_gb,
+    }
+    print(json.dumps(figures))
 
 
 def shown(title: str, measured: Plan) -> Plan:
-    """Print a row at once: the next may take half an hour."""
+    """Print a row at once: the next may take minutes."""
     row = f"{measured.images:9}{measured.jobs:9}{measured.seconds:9.1f}{measured.max_rss_gb:7.2f}"
-    print(f"{title:16}{row}", flush=True)
+    print(f"{title:28}{row}", flush=True)
     return measured
 
 
