@@ -2,10 +2,10 @@
 
     python benchmarks/plan.py [--quick] [--images 100000] [--most 1000000] [--whole 5000]
 
-No stage of single images runs and the images are empty files. Four plans of `--images`: everything; nothing to do, where the
-summaries of the shards are trusted; the same where every file is looked at; one of `--most`: everything; and for
-comparison one of `--whole` images without shards. For the second and third the outer run is a real one, whose inner runs
-are pretended: they make empty files. The last line is a JSON object with the figures.
+No stage of single images runs and the images are empty files. Plans of `--images`: everything; nothing to do, where
+the summaries of the shards are trusted; the same where every file is looked at. One of `--most`: everything. For
+comparison one of `--whole` images without shards. For those with nothing to do the outer run is a real one, whose inner
+runs are pretended: they make empty files. The last line is a JSON object with the figures.
 """
 
 import argparse

@@ -39,4 +39,4 @@ def _each(pattern, names):
         return []
     if "{image}" not in pattern:
         return [pattern.format(**names)]
-    return [pattern.format(**names, image=i, suffix=suffix_of(Path(entry.path))) for i, entry in IMAGES.items()]
+    return [pattern.format(**names, image=image, suffix=suffix_of(IMAGES[image].path)) for image in LISTED]

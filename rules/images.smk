@@ -19,6 +19,10 @@ rule images:
         RUN
 
 
+localrules:
+    problems,
+
+
 rule problems:
     """What was skipped and why."""
     input:

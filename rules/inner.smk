@@ -7,22 +7,42 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 from regionflow.run import inner
+from regionflow.run.shard_time import minutes_of_shard, seconds_per_image
+
+# An inner run tries again itself what fails; an allocation that was killed or ran out of time is asked for once more.
+RETRIES_OF_SHARDS = 0 if workflow.resource_settings.nodes is None else 1
+
+
+def suffixes_of_shard(shard):
+    """The images of a shard with the suffixes of their files."""
+    images = LEVELS["shards"][shard].images if shard in LEVELS["shards"] else []
+    return {image: suffix_of(IMAGES[image].path) for image in images}
 
 
 def phase_of(wildcards):
     """The phase that a summary is of."""
-    phase = LEVELS["phases"].get(wildcards.phase) or inner.remembered_phase(wildcards.phase)
-    if phase is None or not LEVELS["shards"]:
-        raise WorkflowError(f"there is no phase {wildcards.phase!r} in this run (docs/shards.md)")
-    return phase
+    return phase_named(wildcards.phase)
+
+
+def phase_named(name):
+    """A phase of this run; on a node of a cluster as the outer run has told it."""
+    if name not in LEVELS["phases"]:
+        known = None if workflow.is_main_process else inner.remembered_phase(name)
+        if known is None:
+            raise WorkflowError(f"there is no phase {name!r} in this run (docs/shards.md)")
+        LEVELS["phases"][name], LEVELS["wishes"] = known
+    return LEVELS["phases"][name]
 
 
 def summaries_before(wildcards):
     """What a phase waits for: of the phases of single images its own shard, or all."""
     phase, files = phase_of(wildcards), []
     for name in phase.after:
-        before = LEVELS["phases"].get(name) or inner.remembered_phase(name)
-        names = [WHOLE_SET] if not before.per_image else [wildcards.shard] if phase.per_image else LEVELS["shards"]
+        names = (
+            [WHOLE_SET]
+            if not phase_named(name).per_image
+            else [wildcards.shard] if phase.per_image else LEVELS["shards"]
+        )
         files += [SUMMARY.format(phase=name, shard=shard) for shard in names]
     return [*files, *phase.files]
 
@@ -58,42 +78,37 @@ def inner_command(wildcards, output, threads, resources):
             for image, version in zip(of.images, of.versions)
         ]
     job = inner.write_job(phase, shard, config=VALUES, rows=rows, shards=LEVELS["shards"], summaries=SUMMARY)
-    command = [sys.executable, "-P", "-m", inner.__name__, str(job), output.summary]
+    slots = inner.OWN_SLOTS if workflow.remote_exec else inner.SLOTS_OF_RUN
+    command = [sys.executable, "-P", "-m", inner.__name__, slots, job, output.summary]
     return shlex.join(map(str, [*command, *inner_arguments(phase, threads), "--", "wanted"]))
 
 
 def inner_arguments(phase, threads):
     """The arguments of snakemake for an inner run: those of this run that jobs notice, and its slots."""
-    execution, dag, output = workflow.execution_settings, workflow.dag_settings, workflow.output_settings
+    execution, output, wishes = workflow.execution_settings, workflow.output_settings, LEVELS["wishes"]
     cores = threads if workflow.remote_exec else max(threads, CORES)
     arguments = ["--snakefile", workflow.main_snakefile, "--workflow-profile", "none", "--nolock", "--cores", cores]
     arguments += ["--configfile", *workflow.configfiles] if workflow.configfiles else []
-    arguments += ["--retries", execution.retries]
+    arguments += ["--retries", wishes["retries"]]
     arguments += ["--latency-wait", execution.latency_wait, "--rerun-incomplete", "--show-failed-logs"]
     arguments += ["--scheduler", "greedy", "--scheduler-subsample", 1000, "--logger", "regionflow", "--nocolor"]
+    arguments += ["--executor", "local" if workflow.executor_plugin.name == "local" else "regionflow"]
     flags = {
-        "--keep-going": execution.keep_going,
+        "--keep-going": wishes["keep_going"],
         "--keep-incomplete": execution.keep_incomplete,
-        "--forceall": dag.forceall,
+        "--forceall": wishes["forceall"],
         "--notemp": workflow.storage_settings.notemp,
         "--verbose": output.verbose,
     }
     arguments += [flag for flag, is_set in flags.items() if is_set]
-    arguments += ["--rerun-triggers", *sorted(str(trigger) for trigger in dag.rerun_triggers)]
+    arguments += ["--rerun-triggers", *sorted(str(trigger) for trigger in workflow.dag_settings.rerun_triggers)]
     if methods := workflow.deployment_settings.deployment_method:
         arguments += ["--software-deployment-method", *sorted(map(str, methods))]
     if prefix := workflow.deployment_settings.conda_prefix:
         arguments += ["--conda-prefix", prefix]
-    slots = int(os.environ["REGIONFLOW_GPU_SLOTS"])
-    limits = {"gpu": slots} if slots else {}
-    limits |= {
-        name: resource.value
-        for name, resource in workflow.global_resources.items()
-        if name not in ("gpu", "_cores", "_nodes") and resource.value is not None and not workflow.remote_exec
-    }
-    if limits:
+    if limits := limits_of_run(workflow):
         arguments += ["--resources", *(f"{name}={value}" for name, value in limits.items())]
-    forced = [name for name in LEVELS["forced"] if name in phase.rules or not workflow.is_rule(name)]
+    forced = [name for name in wishes["forced"] if name in phase.rules or not workflow.is_rule(name)]
     arguments += ["--forcerun", *forced] if forced else []
     return [*arguments, "--allowed-rules", "wanted", *phase.rules]
 
@@ -101,6 +116,14 @@ def inner_arguments(phase, threads):
 def share_of_cores(wildcards):
     """threads: two inner runs at a time, of which one works and the next is ready to begin (regionflow.run.turns)."""
     return max(1, CORES // 2)
+
+
+def minutes_asked(wildcards, threads, attempt):
+    """resources: the minutes of an allocation; a run on one machine does not look at them."""
+    shard = LEVELS["shards"].get(wildcards.shard)
+    seconds = seconds_per_image(phase_of(wildcards).rules, CONFIG.runtime.seconds_per_image)
+    cards = int((workflow.resource_settings.overwrite_resources.get("shard") or {}).get("gpu", 0) or 0)
+    return minutes_of_shard(len(shard.images), seconds, cores=threads, cards=cards, attempt=attempt)
 
 
 def wanted_files(wildcards):

@@ -1,21 +1,21 @@
 """The phases and shards of an outer run (docs/shards.md)."""
 
 import os
+from functools import partial
 
-from snakemake.io import is_flagged
-from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
 
 from regionflow.formats.shards import WHOLE_SET
 from regionflow.run import inner, phases, shards
 
 SUMMARY = "results/shards/{phase}/{shard}.json"
-LEVELS = {"shards": {}, "phases": {}, "forced": []}
+LEVELS = {"shards": {}, "phases": {}, "wishes": {}}
 
 
 def plan_levels():
     """Divide the work into shards where the set is large: the targets become the summaries of all shards and phases."""
-    size = 0 if INNER else shards.shard_size(CONFIG.runtime.shard_images, len(IMAGES))
+    cluster = workflow.remote_exec or workflow.resource_settings.nodes is not None
+    size = 0 if INNER else shards.shard_size(CONFIG.runtime.shard_images, len(IMAGES), cluster)
     if not size:
         return
     if reason := whole_plan_only():
@@ -31,73 +31,24 @@ def plan_levels():
     plan = phases.plan(whole, single, step_of)
     if not plan.phases:
         return
-    LEVELS["phases"], LEVELS["forced"] = plan.phases, sorted(settings.forcerun)
+    LEVELS["phases"], LEVELS["wishes"] = plan.phases, wishes_of_run()
     inner.clear_old()
     for phase in plan.phases.values():
-        inner.remember_phase(phase)
+        inner.remember_phase(phase, LEVELS["wishes"], overwrite=not workflow.dryrun)
     settings.targets = {*own, *plan.files, *(path for phase in plan.phases for path in summaries(phase))}
     settings.forcerun = {*forced_summaries(settings.forcerun), *stale_summaries()}
     told = shards.told(LEVELS["shards"].values(), size, CONFIG.runtime.shard_images is not None)
     logger.info(f"regionflow: {told}.")
 
 
-def targets_of(names):
-    """Files that are wanted of the set, of single images, and rules that the outer run runs itself."""
-    whole, single, own = [], [], set()
-    for name in sorted(names):
-        if not workflow.is_rule(name):
-            file = os.path.relpath(name)
-            step = step_of(file)
-            (single if step is not None and step.per_image else whole).append(file)
-            continue
-        named = workflow.get_rule(name)
-        files = [str(file) for file in named.output] if named.output else of_one_image(named, {})
-        whole += files
-        if not files:
-            own.add(name)
-    return whole, single, own
-
-
-def of_one_image(asked, names):
-    """The inputs of a rule, where files of every image are asked for those of the first alone."""
-    global LISTED
-    before, LISTED = LISTED, list(IMAGES)[:1]
-    try:
-        return [str(file) for file in asked.expand_input(Wildcards(fromdict=names))[0]]
-    finally:
-        LISTED = before
-
-
-def step_of(file):
-    """The step that makes a file, or None."""
-    maker = next((known for known in workflow.rules if known.is_producer(file)), None)
-    if maker is None:
-        return None
-    names = maker.get_wildcards(file)
-    variant = {name: value for name, value in names.items() if name != "image"}
-    if "image" in names:
-        names = {**names, "image": next(iter(IMAGES))}
-    kept = [output for output in maker.output if not is_flagged(output, "temp")]
-    return phases.Step(
-        maker.name,
-        tuple(sorted(variant.items())),
-        per_image="image" in names,
-        outputs=tuple(str(output.apply_wildcards({**variant, "image": "{image}"})) for output in kept),
-        recorded=recorded_of(maker, variant),
-        needs=tuple(of_one_image(maker, names)),
-    )
-
-
-def recorded_of(maker, names):
-    """What Snakemake compares of a rule's jobs, but for the version of an image: shards have that."""
-    params = {
-        name: value(Wildcards(fromdict=names)) if callable(value) else value
-        for name, value in maker.params.items()
-        if not maker._is_deriving_function(value)
+def wishes_of_run():
+    """What the command line asks of jobs, for inner runs: the node of a cluster is not told."""
+    return {
+        "forced": sorted(workflow.dag_settings.forcerun),
+        "forceall": workflow.dag_settings.forceall,
+        "keep_going": workflow.execution_settings.keep_going,
+        "retries": workflow.execution_settings.retries,
     }
-    deployed = bool(workflow.deployment_settings.deployment_method)
-    environment = (SCRIPTS.parents[1] / "rules" / ENV).read_text() if deployed else ""
-    return canonical_json([maker.shellcmd, {name: str(value) for name, value in params.items()}, environment])
 
 
 def summaries(phase):
@@ -122,9 +73,7 @@ def stale_summaries():
     if not CONFIG.runtime.check_files:
         return []
     expected = {
-        path: LEVELS["shards"][Path(path).stem].images if phase.per_image else []
-        for name, phase in LEVELS["phases"].items()
-        for path in summaries(name)
+        path: partial(suffixes_of_shard, Path(path).stem) for name in LEVELS["phases"] for path in summaries(name)
     }
     stale = shards.stale(expected)
     if stale:

@@ -2,6 +2,7 @@
 
 
 include: "internals.smk"
+include: "steps.smk"
 include: "levels.smk"
 include: "inner.smk"
 
@@ -27,7 +28,7 @@ rule shard:
     wildcard_constraints:
         phase="[^/]+",
         shard="[0-9a-f]+",
-    retries: 0
+    retries: RETRIES_OF_SHARDS
     conda:
         ENV
     threads: share_of_cores
@@ -52,7 +53,7 @@ rule shard_set:
         "logs/shards/{phase}/set.log",
     wildcard_constraints:
         phase="[^/]+",
-    retries: 0
+    retries: RETRIES_OF_SHARDS
     conda:
         ENV
     threads: CORES

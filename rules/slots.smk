@@ -56,3 +56,13 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
 def client_command(pool):
     """The command that runs the job on its standard input in a slot of the "gpu" or "cpu" pool."""
     return shlex.join([sys.executable, "-I", "-S", run_client.__file__, pool])
+
+
+def limits_of_run(workflow):
+    """The --resources of an inner run: those of this one, and its GPU slots; on a node of a cluster it plans its own."""
+    if workflow.remote_exec:
+        return {}
+    given = {name: limit.value for name, limit in workflow.global_resources.items() if not name.startswith("_")}
+    slots = int(os.environ["REGIONFLOW_GPU_SLOTS"])
+    limits = {**given, "gpu": slots or None}
+    return {name: value for name, value in limits.items() if value is not None}

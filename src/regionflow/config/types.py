@@ -7,7 +7,7 @@ in `runtime` and `report` leaves the data as it is: changing it remakes no masks
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from regionflow.base.options import Name, Options, Refers
 from regionflow.config.builtin import BUILTIN
@@ -63,6 +63,9 @@ class RuntimeOptions(Options):
     shard_images: NonNegativeInt | None = None
     """Images in a shard. A run of many images is one job for each shard, with a run of its own in it (docs/shards.md).
     0: no shards; null: shards of 1000 where there are more than 5000 images."""
+    seconds_per_image: PositiveFloat = 10.0
+    """What an image takes in one slot, all stages together, for the time that is asked of a cluster for a shard, until
+    logs/records has been written by earlier runs (docs/cluster.md)."""
     check_files: bool = True
     """Whether a run in shards looks at the size and time of every file that earlier runs have made, and so finds files
     that others have changed or removed; false trusts the summaries of the shards."""

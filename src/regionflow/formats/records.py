@@ -74,6 +74,17 @@ def read_records(stage: str, folder: Path = RECORDS) -> list[Record]:
     return list(last.values())
 
 
+def recent_records(stage: str, folder: Path = RECORDS, size: int = 1 << 16) -> list[Record]:
+    """The records at the ends of the files of a stage, of each so many bytes: for a mean, of a set of any size."""
+    records: list[Record] = []
+    for path in sorted(folder.glob(f"{stage}-*.jsonl")):
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - size))
+            lines = file.read().splitlines()
+        records += [record for record in _records(lines) if record.stage == stage]
+    return records
+
+
 def seconds_per_job(records: Iterable[Record]) -> float | None:
     """Mean seconds of a job without the loading of models; of a stage per image: seconds per image. None for none."""
     seconds = [record.seconds - record.load_seconds for record in records]

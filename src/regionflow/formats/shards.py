@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,24 @@ class Summary:
     made: dict[str, Made]
 
 
-def state(pattern: str, images: Iterable[str]) -> tuple[Made, list[str]]:
-    """What there is of a pattern for these images, and the files that are missing."""
-    before, _, after = pattern.partition("{image}")
-    paths = (f"{before}{image}{after.replace('{image}', image)}" for image in images)
-    return state_of(paths if "{image}" in pattern else [pattern])
+def paths_of(pattern: str, images: Mapping[str, str]) -> Iterator[str]:
+    """The files of a pattern.
+
+    Args:
+        pattern: a path with {image}, and perhaps with {suffix}, in it; without {image} it is one file.
+        images: by id, the suffix of each one's own file, dot included.
+    """
+    if "{image}" not in pattern:
+        yield pattern
+    elif "{suffix}" not in pattern:
+        yield from (pattern.replace("{image}", image) for image in images)
+    else:
+        yield from (pattern.replace("{image}", image).replace("{suffix}", suffix) for image, suffix in images.items())
+
+
+def state(pattern: str, images: Mapping[str, str]) -> tuple[Made, list[str]]:
+    """What there is of a pattern for these images (see `paths_of`), and the files that are missing."""
+    return state_of(paths_of(pattern, images))
 
 
 def state_of(paths: Iterable[str]) -> tuple[Made, list[str]]:
@@ -57,7 +70,7 @@ def state_of(paths: Iterable[str]) -> tuple[Made, list[str]]:
     return Made(count, digest.hexdigest(), newest, modified), missing
 
 
-def summarize(patterns: Iterable[str], images: list[str], seconds: float) -> tuple[Summary, list[str]]:
+def summarize(patterns: Iterable[str], images: Mapping[str, str], seconds: float) -> tuple[Summary, list[str]]:
     """The summary of the files of these patterns and images, and which are missing."""
     made, missing = {}, []
     for pattern in patterns:
@@ -66,7 +79,7 @@ def summarize(patterns: Iterable[str], images: list[str], seconds: float) -> tup
     return Summary(len(images), round(seconds, 3), made), missing
 
 
-def is_as_summarized(summary: Summary, images: list[str]) -> bool:
+def is_as_summarized(summary: Summary, images: Mapping[str, str]) -> bool:
     """Whether every file is there as it was, by size and time of change."""
     return all(made == state(pattern, images)[0] for pattern, made in summary.made.items())
 

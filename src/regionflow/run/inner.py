@@ -1,8 +1,8 @@
 """An inner run: snakemake on the unchanged rules for one shard's images, or for the whole set between two phases.
 
-`python -m regionflow.run.inner JOB SUMMARY ARGUMENTS...` is the command of rules `shard` and `shard_set`
-(rules/shards.smk). JOB is a file of `write_job`; the Snakefile of the inner run finds it by the environment. When the
-run has succeeded, SUMMARY says what is there.
+`python -m regionflow.run.inner SLOTS JOB SUMMARY ARGUMENTS...` is the command of rules `shard` and `shard_set`
+(rules/shards.smk). SLOTS says whose slots it uses. JOB is a file of `write_job`, which the Snakefile of the inner run
+finds by the environment. When the run has succeeded, SUMMARY says what is there.
 """
 
 import ctypes
@@ -20,13 +20,16 @@ from typing import Any
 
 from regionflow.base.files import write_text
 from regionflow.base.options import canonical_json
-from regionflow.formats.shards import newest, read_summary, summarize, write_summary
+from regionflow.exports.photos import suffix_of
+from regionflow.formats.shards import newest, paths_of, read_summary, summarize, write_summary
 from regionflow.images.find import ImageEntry
 from regionflow.run.phases import Phase
 
 ENVIRONMENT = "REGIONFLOW_INNER"
 FOLDER = Path(".snakemake/regionflow")
 """What outer and inner runs tell each other. Names of files are hashes of what is in them: two runs never meet."""
+SLOTS_OF_RUN, OWN_SLOTS = "slots-of-run", "own-slots"
+"""Whether an inner run works in the slots of the outer one, on this machine, or plans its own, on a node."""
 DAYS_KEPT = 14
 SHOWN = 10
 
@@ -70,9 +73,12 @@ class Inner:
 
     def targets(self) -> list[str]:
         """All that the inner run makes."""
-        if self.images is None or not self.phase.per_image:
-            return list(self.phase.patterns)
-        return [pattern.replace("{image}", image) for pattern in self.phase.patterns for image in self.images]
+        suffixes = self.suffixes()
+        return [path for pattern in self.phase.patterns for path in paths_of(pattern, suffixes)]
+
+    def suffixes(self) -> dict[str, str]:
+        """Of the shard's images, by id; none for the whole set."""
+        return {image: suffix_of(entry.path) for image, entry in (self.images or {}).items()}
 
 
 def write_job(
@@ -103,17 +109,20 @@ def write_job(
     return _write(f"job-{phase.name}-{shard}", canonical_json(job))
 
 
-def remember_phase(phase: Phase) -> None:
-    """Keep a phase for the nodes of a cluster, which are told its name."""
+def remember_phase(phase: Phase, wishes: Mapping[str, Any], overwrite: bool) -> None:
+    """Keep a phase and what a run's command line asks of inner runs for the nodes of a cluster, which know its name."""
     path = FOLDER / f"phase-{phase.name}.json"
-    if not path.exists():
-        write_text(path, canonical_json({**asdict(phase), "recorded": ""}))
+    if overwrite or not path.exists():
+        write_text(path, canonical_json({"phase": {**asdict(phase), "recorded": ""}, "wishes": dict(wishes)}))
 
 
-def remembered_phase(name: str) -> Phase | None:
-    """The phase of that name as an outer run has planned it."""
+def remembered_phase(name: str) -> tuple[Phase, dict[str, Any]] | None:
+    """The phase of that name as an outer run has planned it, and its wishes."""
     path = FOLDER / f"phase-{name}.json"
-    return _phase(json.loads(path.read_bytes())) if path.is_file() else None
+    if not path.is_file():
+        return None
+    kept = json.loads(path.read_bytes())
+    return _phase(kept["phase"]), kept["wishes"]
 
 
 def clear_old(folder: Path = FOLDER, days: float = DAYS_KEPT) -> None:
@@ -167,9 +176,11 @@ def snakemake(arguments: list[str]) -> int:
     return 0
 
 
-def main(job: Path, summary: Path, arguments: list[str]) -> int:
+def main(slots: str, job: Path, summary: Path, arguments: list[str]) -> int:
     """Run snakemake for the job, then write the summary. Returns the exit code."""
     end_with_parent()
+    if slots == OWN_SLOTS:
+        os.environ.pop("REGIONFLOW_RUN", None)
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
     started = time.monotonic()
@@ -177,8 +188,7 @@ def main(job: Path, summary: Path, arguments: list[str]) -> int:
     if code := snakemake(arguments):
         return code
     inner = Inner.read(job)
-    images = list(inner.images or {})
-    made, missing = summarize(inner.phase.patterns, images, time.monotonic() - started)
+    made, missing = summarize(inner.phase.patterns, inner.suffixes(), time.monotonic() - started)
     if missing:
         more = f"\n  and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         print("\n  ".join(["regionflow: these files are missing after the run:", *missing[:SHOWN]]) + more)
@@ -188,4 +198,4 @@ def main(job: Path, summary: Path, arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:]))

@@ -5,7 +5,7 @@ for the shard's images (regionflow.run.inner).
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +19,13 @@ LARGE_SET = 5000
 USUAL_SIZE = 1000
 
 
-def shard_size(wanted: int | None, images: int) -> int:
-    """Images in a shard for runtime.shard_images as it was given (None: not at all); 0: no shards."""
+def shard_size(wanted: int | None, images: int, cluster: bool = False) -> int:
+    """Images in a shard for runtime.shard_images as it was given (None: not at all); 0: no shards.
+
+    cluster: whether jobs are allocations, of which one for every image would be far too many.
+    """
     if wanted is None:
-        return USUAL_SIZE if images > LARGE_SET else 0
+        return USUAL_SIZE if cluster or images > LARGE_SET else 0
     return wanted
 
 
@@ -66,19 +69,19 @@ def _number(image: str) -> int:
 def told(shards: Iterable[Shard], size: int, wanted: bool) -> str:
     """One line for the log."""
     sizes = [len(shard.images) for shard in shards]
-    why = "" if wanted else f", as there are more than {LARGE_SET} (runtime.shard_images: 0 switches that off)"
+    why = "" if wanted else " (by itself; runtime.shard_images sets another size, 0 none)"
     return f"{sum(sizes)} images in {len(sizes)} shard(s) of about {min(size, max(sizes))}{why}"
 
 
-def stale(summaries: Mapping[str, list[str]], threads: int = 4) -> list[str]:
-    """The summaries, of these with their images, that are there and no longer say what is there."""
+def stale(summaries: Mapping[str, Callable[[], Mapping[str, str]]], threads: int = 4) -> list[str]:
+    """The summaries, of these with what gives their images, that are there and no longer say what is there."""
     with ThreadPoolExecutor(threads) as pool:
         verdicts = pool.map(_is_stale, summaries, summaries.values())
         return [path for path, verdict in zip(summaries, verdicts, strict=True) if verdict]
 
 
-def _is_stale(path: str, images: list[str]) -> bool:
+def _is_stale(path: str, images: Callable[[], Mapping[str, str]]) -> bool:
     try:
-        return not is_as_summarized(read_summary(Path(path)), images)
+        return Path(path).is_file() and not is_as_summarized(read_summary(Path(path)), images())
     except BadFile:
         return Path(path).is_file()

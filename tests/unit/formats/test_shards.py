@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from regionflow.base.errors import BadFile
-from regionflow.formats.shards import newest, read_summary, state, summarize, write_summary
+from regionflow.formats.shards import newest, paths_of, read_summary, state, summarize, write_summary
 
 
 @pytest.fixture
@@ -21,20 +21,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_there_and_what_is_missing(folder: Path) -> None:
-    made, missing = state("x/{image}.h5", ["a", "b", "c"])
+    made, missing = state("x/{image}.h5", dict.fromkeys("abc", ".png"))
     assert (made.files, made.newest, made.modified) == (2, "x/b.h5", 10**18 + 1)
     assert missing == ["x/c.h5"]
 
 
+def test_photos_keep_their_suffixes() -> None:
+    images = {"x/a": ".jpg", "b": ".png"}
+    assert list(paths_of("photos/{image}{suffix}", images)) == ["photos/x/a.jpg", "photos/b.png"]
+    assert list(paths_of("all.json", images)) == ["all.json"]
+
+
 def test_a_summary_comes_back_as_it_was(folder: Path) -> None:
-    summary, missing = summarize(["x/{image}.h5", "y/a.h5"], ["a", "b"], 1.25)
+    summary, missing = summarize(["x/{image}.h5", "y/a.h5"], dict.fromkeys("ab", ".png"), 1.25)
     write_summary(folder / "summary.json", summary)
     assert read_summary(folder / "summary.json") == summary
     assert missing == []
 
 
 def test_the_newest_of_several_shards(folder: Path) -> None:
-    shards = [summarize(["x/{image}.h5"], [image], 1.0)[0] for image in ("b", "a")]
+    shards = [summarize(["x/{image}.h5"], {image: ".png"}, 1.0)[0] for image in ("b", "a")]
     assert newest(shards) == {"x/{image}.h5": "x/b.h5"}
 
 

@@ -19,6 +19,7 @@ IMAGES = [f"folder {n % 7}/{n:05d}" for n in range(4000)]
 )
 def test_a_large_set_is_divided_without_being_told(wanted: int | None, images: int, size: int) -> None:
     assert shard_size(wanted, images) == size
+    assert shard_size(wanted, images, cluster=True) == (size or (1000 if wanted is None else 0))
 
 
 @given(st.integers(1, 10**7), st.integers(1, 5000))
@@ -56,7 +57,7 @@ def test_new_content_of_an_image_changes_its_shard_alone() -> None:
 def test_what_the_log_says() -> None:
     shards = divide(dict.fromkeys(IMAGES, "1"), 1000).values()
     assert told(shards, 1000, wanted=True) == "4000 images in 4 shard(s) of about 1000"
-    assert told(shards, 1000, wanted=False).endswith("(runtime.shard_images: 0 switches that off)")
+    assert told(shards, 1000, wanted=False).endswith("(by itself; runtime.shard_images sets another size, 0 none)")
 
 
 def test_a_file_that_was_removed_changed_or_touched_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,9 +67,10 @@ def test_a_file_that_was_removed_changed_or_touched_is_noticed(tmp_path: Path, m
         path = Path(f"masks/{image}.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
-    summary, missing = summarize(["masks/{image}.json"], images, 1.0)
+    suffixes = dict.fromkeys(images, ".png")
+    summary, missing = summarize(["masks/{image}.json"], suffixes, 1.0)
     write_summary(Path("summary.json"), summary)
-    asked = {"summary.json": images, "not made yet.json": images}
+    asked = dict.fromkeys(["summary.json", "not made yet.json"], lambda: suffixes)
     assert missing == []
     assert stale(asked) == []
     path = Path("masks/sub/2.json")
