@@ -44,13 +44,14 @@ BASE: dict[str, Any] = {
     "labelers": {
         "few": {"type": "examples", "examples": "examples.tsv", "extractor": "vit"},
         "seem": {"type": "seem", "checkpoint": "sam.pth", "tables": ["coco_133_to_28"]},
+        "said": {"type": "words", "classes": ["sky", "tree"], "extractor": "vit", "random_seed": 0},
         "short": {"type": "renamed", "labeler": "seem", "tables": ["coco_28_to_19"]},
     },
     "parts": {"teacher": {"segmenter": "sam"}},
     "targets": {
         "extractors": ["daisy_lab", "vit", "encoder"],
         "regions": ["default", "graph_fine"],
-        "labelers": ["few", "seem", "short"],
+        "labelers": ["few", "seem", "said", "short"],
     },
 }
 TARGETS = ["all", "parts", "results/parts/probe/accuracy.json"]
@@ -121,6 +122,14 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         "labelers.short.tables": ["sky_tree.tsv"],
     },
     "labelers.seem.tables": {"labelers.seem.tables": [], "labelers.short.tables": ["coco_133_to_28"]},
+    "labelers.said.classes": {"labelers.said.classes": ["sky", "tree", "cup"]},
+    "labelers.said.tables": {"labelers.said.tables": ["sky_tree.tsv"]},
+    "labelers.said.model": {"labelers.said.model": "ViT-B-32"},
+    "labelers.said.pretrained": {"labelers.said.pretrained": "openai", "labelers.said.random_seed": None},
+    "labelers.said.checkpoint": {"labelers.said.checkpoint": "other.pth", "labelers.said.random_seed": None},
+    "labelers.said.regions": {"labelers.said.regions": "attention", "labelers.said.extractor": None},
+    "labelers.said.extractor": {"labelers.said.extractor": "daisy_lab"},
+    "labelers.said.templates": {"labelers.said.templates": ["a {}"]},
     "labelers.short.labeler": {"labelers.short.labeler": "few"},
     "labelers.short.tables": {"labelers.short.tables": ["again.tsv"]},
     "segmenters.sam.checkpoint": {"segmenters.sam.checkpoint": "other.pth"},

@@ -89,8 +89,10 @@ def test_the_classifier_says_how_good_it_is_and_what_to_label_next(named):
 
 
 @pytest.mark.slow
-def test_how_the_work_is_done_changes_nothing(named, finished, tmp_path):
-    cold = copy_of(finished, tmp_path / "cold", warm=False)
+@pytest.mark.parametrize("warm", [False, True])
+def test_how_the_work_is_done_changes_nothing(named, finished, tmp_path, warm):
+    """The fixture's run is warm and has one slot; this one has four, cold and warm."""
+    cold = copy_of(finished, tmp_path / "cold", warm=warm)
     cold.snakemake(cores=4)
     files = [f"results/semantics/few/default/{image}.{end}" for image in GOOD for end in ("json", "png")]
     for file in [*files, "results/classifiers/few/default.tsv"]:

@@ -7,6 +7,7 @@ from regionflow.base.kinds import read_kind
 from regionflow.formats import rle
 from regionflow.formats.classifiers import Classifier
 from regionflow.formats.regions import Generator, ImageInfo, RegionFile, annotation, numbered
+from regionflow.semantics.fuse import fuse
 from regionflow.semantics.kinds import LabelerKind, labeler
 from regionflow.semantics.seen import Seen
 
@@ -54,6 +55,22 @@ def test_examples_score_regions_with_features_and_leave_the_others_to_none(monke
     assert scores.names == ["sky", "cup"] and scores.dense is None
     assert scores.regions[0].argmax() == 0 and scores.regions[1].tolist() == [0, 0, 1]
     np.testing.assert_allclose(scores.regions.sum(axis=1), 1, atol=1e-6)
+
+
+def test_an_image_without_regions_has_no_names_and_a_map_of_nothing(monkeypatch):
+    """By features; labelers with a dense map name its pixels (test_fuse)."""
+    file = RegionFile(ImageInfo("a", "a.png", 4, 5), [], Generator("regions", {}), "0" * 64)
+    classifier = Classifier(
+        ["sky", "cup"], *(np.array(v, np.float32) for v in ([0, 0], [1, 1], [[1, 0], [0, 1]], [0, 0])),
+        np.array([1, 1]), "logistic",
+    )  # fmt: skip
+    monkeypatch.setattr(Seen, "pooled", np.zeros((0, 2), np.float32))
+    kind = options(EXAMPLES)
+    scores = labeler(kind).label(Seen(file, classifier=classifier))
+    assert scores.regions.shape == (0, 3)
+    classes = fuse(scores, [], (4, 5), kind)
+    assert classes.regions == [] and classes.map.shape == (4, 5) and not classes.map.any()
+    assert classes.shares == {"regions": 0.0, "dense": 0.0, "none": 1.0}
 
 
 def test_what_was_not_shown_is_missed_by_name():
