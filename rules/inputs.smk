@@ -6,6 +6,16 @@ from regionflow.run.truth_files import truth_files
 from snakemake.exceptions import WorkflowError
 
 
+def features_of_segmenter(wildcards):
+    """The feature map that a segmenter compares regions by."""
+    extractor = getattr(declared("segmenters", wildcards), "features", None)
+    return (
+        []
+        if extractor is None
+        else rules.features.output.features.format(**dict(wildcards.items()), extractor=extractor)
+    )
+
+
 def examples(wildcards):
     """The examples of a labeler. Their content is in the options, so their time of change does not matter."""
     labeler = declared("labelers", wildcards)

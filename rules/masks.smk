@@ -6,6 +6,7 @@ rule masks:
     input:
         image=image_path,
         weights=weights("segmenters"),
+        features=features_of_segmenter,
     output:
         masks="results/masks/{segmenter}/{image}.json",
     log:

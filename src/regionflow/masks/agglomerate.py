@@ -7,7 +7,7 @@ from math import dist
 import numpy as np
 from numpy.typing import NDArray
 
-from regionflow.masks.cells import CellGraph, Weights, distances
+from regionflow.masks.cells import COSINE_SCALE, CellGraph, Weights, cosine_distances, distances
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ def agglomerate(graph: CellGraph, weights: Weights) -> Merges:
     height: list[float] = []
     border, power, contact = weights.border_weight, weights.size_power, -weights.contact_power
     size_factor = 2.0 / graph.labels.size
+    share = weights.feature_weight
+    vectors = None if graph.vectors is None else np.concatenate([graph.vectors, np.zeros((n, graph.vectors.shape[1]))])
     while heap:
         distance, i, j = pop(heap)
         if merged[i] or merged[j]:
@@ -57,6 +59,10 @@ def agglomerate(graph: CellGraph, weights: Weights) -> Merges:
         mean.append(own_mean)
         around = perimeter[new] = perimeter[i] + perimeter[j] - 2 * neighbours[i][j][0]
         touching = neighbours[new] = _joined(neighbours, i, j)
+        unlike: dict[int, float] = {}
+        if vectors is not None:
+            vectors[new] = vectors[i] + vectors[j]
+            unlike = dict(zip(touching, cosine_distances(vectors[list(touching)], vectors[new]).tolist(), strict=True))
         for k, (length, contrast) in touching.items():
             its = neighbours[k]
             its.pop(i, None)
@@ -65,6 +71,8 @@ def agglomerate(graph: CellGraph, weights: Weights) -> Merges:
             other = area[k]
             shorter = perimeter[k] if perimeter[k] < around else around
             look = (1 - border) * dist(own_mean, mean[k]) + border * contrast / length
+            if unlike:
+                look = (1 - share) * look + share * COSINE_SCALE * unlike[k]
             size = size_factor * own * other / (own + other)
             push(heap, (look * size**power * (length / shorter) ** contact, k, new))
     return Merges(np.array(children, np.int64).reshape(-1, 2), np.array(height), np.array(perimeter))

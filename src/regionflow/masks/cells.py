@@ -16,6 +16,8 @@ from skimage.segmentation import watershed
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Lab = NDArray[np.float32]
+COSINE_SCALE = 50.0
+"""What a cosine distance of 1 counts beside colours, in units of Lab: a step between two clear colours."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Weights:
     border_weight: float
     size_power: float
     contact_power: float
+    feature_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class CellGraph:
 
     labels: int32 [H, W], the cell of each pixel, 0 ... n-1. area: [n] pixels. sums: [n, C] sum of the features over the
     pixels. first, second: [E] the cells of a pair, first < second, in ascending order. length: [E] pairs of pixels
-    side by side across the border. contrast: [E] sum over these of their difference in Lab.
+    side by side across the border. contrast: [E] sum over these of their difference in Lab. vectors: [n, D] sum of
+    an extractor's features over the pixels; None: colour alone counts.
     """
 
     labels: NDArray[np.int32]
@@ -43,6 +47,7 @@ class CellGraph:
     second: Ints
     length: Floats
     contrast: Floats
+    vectors: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.area)
@@ -108,7 +113,8 @@ def distances(graph: CellGraph, weights: Weights) -> Floats:
 
     (1 - border_weight) * Euclidean distance of the mean features + border_weight * mean contrast along the border,
     times (harmonic mean of the areas / area of the image) ** size_power,
-    times (length of the shared border / the shorter of the two perimeters) ** -contact_power.
+    times (length of the shared border / the shorter of the two perimeters) ** -contact_power. Where there are vectors,
+    `feature_weight` of the first line is COSINE_SCALE * cosine distance of the two.
     """
     a, b = graph.first, graph.second
     mean = graph.sums / graph.area[:, None]
@@ -117,7 +123,17 @@ def distances(graph: CellGraph, weights: Weights) -> Floats:
     size = 2 * graph.area[a] * graph.area[b] / (graph.area[a] + graph.area[b]) / graph.labels.size
     contact = graph.length / np.minimum(perimeter[a], perimeter[b])
     look = (1 - weights.border_weight) * apart + weights.border_weight * graph.contrast / graph.length
+    if graph.vectors is not None:
+        unlike = COSINE_SCALE * cosine_distances(graph.vectors[a], graph.vectors[b])
+        look = (1 - weights.feature_weight) * look + weights.feature_weight * unlike
     return look * size**weights.size_power * contact**-weights.contact_power
+
+
+def cosine_distances(vectors: Floats, others: Floats) -> Floats:
+    """[n] 1 - cosine of each row of `vectors` [n, D] and of `others` [n, D] or [D]; 0 where either is zero."""
+    lengths = np.sqrt((vectors**2).sum(axis=-1)) * np.sqrt((others**2).sum(axis=-1))
+    products = (vectors * others).sum(axis=-1)
+    return np.asarray(1 - np.divide(products, lengths, out=np.ones_like(products), where=lengths > 0))
 
 
 def merge_similar(graph: CellGraph, weights: Weights, below: float) -> CellGraph:

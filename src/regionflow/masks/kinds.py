@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from regionflow.base.kinds import implementation
+from regionflow.formats.features import FeatureMap
 from regionflow.formats.regions import Annotation
 from regionflow.masks.options import FromCocoOptions, GraphOptions, MergeTreeOptions, SamOptions
 
@@ -38,7 +39,14 @@ def segmenter(options: SegmenterOptions, device: str = "cpu", points_per_batch: 
     return implementation(options)(options, device, points_per_batch)
 
 
-def masks_of_image(made_by: Segmenter, image: NDArray[np.uint8], image_id: str) -> list[Annotation]:
-    """The masks of an image of a set: a segmenter that knows images by their ids is told which this is."""
+def masks_of_image(
+    made_by: Segmenter, image: NDArray[np.uint8], image_id: str, features: FeatureMap | None = None
+) -> list[Annotation]:
+    """The masks of an image of a set: a segmenter that knows images by their ids is told which this is.
+
+    `features`: the image's feature map, for a segmenter whose options name an extractor.
+    """
+    if features is not None:
+        return made_by.generate(image, features)  # type: ignore[call-arg]
     generate_for: Callable[[NDArray[np.uint8], str], list[Annotation]] | None = getattr(made_by, "generate_for", None)
     return made_by.generate(image) if generate_for is None else generate_for(image, image_id)

@@ -4,6 +4,7 @@ Own work after region merging trees (Salembier and Garrido 2000, binary partitio
 constants were chosen on drawn scenes (benchmarks/merge_tree.py), none of which the benchmark measures.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -11,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionflow.base.arrays import check_rgb
+from regionflow.base.errors import UserError
 from regionflow.formats import rle
+from regionflow.formats.features import FeatureMap
 from regionflow.formats.regions import Annotation, annotation
 from regionflow.masks import cells
 from regionflow.masks.agglomerate import agglomerate
+from regionflow.masks.cell_features import cell_features
 from regionflow.masks.options import MergeTreeOptions
 from regionflow.masks.tree import MergeTree
 
@@ -34,19 +38,26 @@ class MergeTreeSegmenter:
     def __init__(self, options: MergeTreeOptions, device: str = "cpu", points_per_batch: int | None = None) -> None:
         self._options = options  # there is no model: device and batch have no effect
 
-    def generate(self, image: NDArray[np.uint8]) -> list[Annotation]:
-        """Masks of an RGB image [H, W, 3], best predicted IoU first; any two are nested or disjoint."""
-        return generate(image, self._options)
+    def generate(self, image: NDArray[np.uint8], features: FeatureMap | None = None) -> list[Annotation]:
+        """Masks of an RGB image [H, W, 3], best predicted IoU first; any two are nested or disjoint.
+
+        `features`: the image's feature map by the extractor that the options name, if they name one.
+        """
+        return generate(image, self._options, features)
 
 
-def generate(image: NDArray[np.uint8], options: MergeTreeOptions) -> list[Annotation]:
+def generate(
+    image: NDArray[np.uint8], options: MergeTreeOptions, features: FeatureMap | None = None
+) -> list[Annotation]:
     """What `MergeTreeSegmenter.generate` gives.
+
+    Raises UserError if the options name an extractor and there is no feature map, ValueError for one of another image.
 
     `stability_score` of a mask is the share of the merge distances up to its parent's over which it stands.
     """
     check_rgb(image, "merge_tree segmenter")
     height, width = image.shape[:2]
-    tree = build(image, options)
+    tree = build(image, options, features)
     scores = prominence(tree)
     predicted = predicted_iou(scores * SCENE_CONTRAST / contrast(image))
     nodes = select(tree, scores, options)
@@ -68,17 +79,21 @@ def generate(image: NDArray[np.uint8], options: MergeTreeOptions) -> list[Annota
     return annotations
 
 
-def build(image: NDArray[np.uint8], options: MergeTreeOptions) -> MergeTree:
+def build(image: NDArray[np.uint8], options: MergeTreeOptions, features: FeatureMap | None = None) -> MergeTree:
     """The tree of an RGB image [H, W, 3]; its label map is smaller than the image if that is larger than max_side."""
     height, width = image.shape[:2]
+    if options.features is not None and features is None:
+        raise UserError(f"merge_tree with features: {options.features} needs the feature map of each image")
     shrink = min(1.0, options.max_side / max(height, width))
     if shrink < 1:
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    weights = cells.Weights(options.border_weight, options.size_power, options.contact_power)
+    weights = cells.Weights(options.border_weight, options.size_power, options.contact_power, options.feature_weight)
     lab = cells.to_lab(image)
     graph = cells.cell_graph(cells.basins(lab, options.sigma), lab, lab)
     graph = cells.merge_similar(graph, weights, options.cell_distance)
+    if options.features is not None and features is not None:
+        graph = replace(graph, vectors=cell_features(graph.labels, features, (height, width)))
     merges = agglomerate(graph, weights)
     return MergeTree.from_merges(graph.labels, merges.children, merges.height, merges.perimeter)
 

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from regionflow.base.errors import UserError
 from regionflow.base.files import sha256_of_text
-from regionflow.base.options import Kind
+from regionflow.base.options import Kind, Name, Refers
 from regionflow.formats.coco import read_coco
 from regionflow.sam.options import AmgOptions, SamWeights
 
@@ -33,6 +33,10 @@ class MergeTreeOptions(Kind):
     """How much farther large regions are from each other than small ones: power of the harmonic mean of the areas."""
     contact_power: float = Field(0.2, ge=0)
     """How much nearer regions are that share a large part of their border: power of this part."""
+    features: Annotated[Name, Refers("extractors")] | None = None
+    """An extractor whose features, pooled over the regions, count in the distance too; null: colour alone does."""
+    feature_weight: float = Field(0.5, ge=0, le=1)
+    """With `features`: share of their cosine distance in the distance of two regions; the rest is colour and border."""
     cell_distance: float = Field(0.2, ge=0)
     """Neighbours nearer than this are merged at once, before the tree begins. Larger is faster and coarser."""
     min_size: PositiveInt = 30

@@ -83,7 +83,10 @@ def part_problems(config: Config) -> list[str]:
     """The same for the segmenter that teaches part-whole hierarchies, which a plain run has no use for."""
     name = config.parts.teacher.segmenter
     options = config.segmenters[name]
-    return [f"segmenters.{name}.{problem}" for problem in (*missing_weights(options), *options.problems())]
+    problems = [f"segmenters.{name}.{problem}" for problem in (*missing_weights(options), *options.problems())]
+    if getattr(options, "features", None) is not None:
+        problems.append(f"parts.teacher.segmenter: {name} compares features, which a teacher does not have")
+    return problems
 
 
 def path_problems(config: Config) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The merge tree: nested masks from greedy merging of neighbouring cells."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -9,9 +10,13 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from helpers.scenes import photo
+from regionflow.base.errors import UserError
 from regionflow.formats import rle
+from regionflow.formats.features import FeatureMap
+from regionflow.formats.geometry import Geometry
 from regionflow.masks import cells, merge_tree
 from regionflow.masks.agglomerate import agglomerate
+from regionflow.masks.cell_features import cell_features
 from regionflow.masks.options import MergeTreeOptions
 
 WEIGHTS = cells.Weights(border_weight=0.5, size_power=0.4, contact_power=0.2)
@@ -28,7 +33,7 @@ def images(least=1, most=24):
     )  # fmt: skip
 
 
-def brute_force(labels, lab, weights):
+def brute_force(labels, lab, weights, features=None):
     """Greedy merging that measures every pair of touching regions anew from the pixels: frozensets of cells."""
     regions = {i: labels == i for i in range(labels.max() + 1)}
     steps = []
@@ -49,6 +54,10 @@ def brute_force(labels, lab, weights):
             return np.inf
         apart = np.linalg.norm(lab[a].mean(axis=0, dtype=float) - lab[b].mean(axis=0, dtype=float))
         look = (1 - weights.border_weight) * apart + weights.border_weight * total / length
+        if features is not None:
+            u, v = features[a].sum(axis=0), features[b].sum(axis=0)
+            cosine = u @ v / np.linalg.norm(u) / np.linalg.norm(v)
+            look = (1 - weights.feature_weight) * look + weights.feature_weight * 50 * (1 - cosine)
         size = 2 / (1 / a.sum() + 1 / b.sum()) / labels.size
         contact = length / min(border(a, ~a)[0], border(b, ~b)[0])
         return look * size**weights.size_power * contact**-weights.contact_power
@@ -72,6 +81,53 @@ def test_it_is_the_brute_force_merge(seed):
     assert len(expected) > 10
     assert merges.children.tolist() == [[i, j] for i, j, _ in expected]
     np.testing.assert_allclose(merges.height, [d for *_, d in expected], rtol=1e-6)
+
+
+def feature_map(image_size, seed=0, grid=(3, 4)):
+    """Random features of 5 channels on a grid, the image padded into their frame."""
+    geometry = Geometry(image_size, image_size, (0, 1), (image_size[0], image_size[1] + 3), grid)
+    return FeatureMap(np.random.default_rng(seed).normal(0.3, 1, (5, *grid)).astype(np.float32), geometry)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_features_it_is_the_brute_force_merge_of_upsampled_features(seed):
+    rng = np.random.default_rng(seed)
+    lab = rng.normal(50, 5, (14, 17, 3)).astype(np.float32)
+    labels, features = cells.basins(lab, 0.8), feature_map((14, 17), seed)
+    weights = replace(WEIGHTS, feature_weight=0.5)
+    graph = replace(cells.cell_graph(labels, lab, lab), vectors=cell_features(labels, features, (14, 17)))
+    rows, columns = (features.geometry.interpolation_matrix(axis) for axis in (0, 1))
+    upsampled = np.einsum("yh,chw,xw->yxc", rows, features.features, columns)
+    expected = brute_force(labels, lab, weights, upsampled)
+    merges = agglomerate(graph, weights)
+    assert merges.children.tolist() == [[i, j] for i, j, _ in expected]
+    np.testing.assert_allclose(merges.height, [d for *_, d in expected], rtol=1e-6)
+    assert merges.children.tolist() != agglomerate(replace(graph, vectors=None), WEIGHTS).children.tolist()
+
+
+def test_features_part_what_colours_do_not():
+    """Two halves of one colour whose features differ, on an image that is shrunk."""
+    image = np.clip(np.random.default_rng(0).normal(120, 4, (96, 128, 3)), 0, 255).astype(np.uint8)
+    halves = np.zeros((2, 6, 8), np.float32)
+    halves[0, :, :4] = halves[1, :, 4:] = 1
+    geometry = Geometry((96, 128), (96, 128), (0, 0), (96, 128), (6, 8))
+    options = MergeTreeOptions(features="halves", max_side=64, max_masks=2)
+    with_features = merge_tree.generate(image, options, FeatureMap(halves, geometry))
+    left = np.zeros((96, 128), np.uint8)
+    left[:, :64] = 1
+    ious = coco.iou([a["segmentation"] for a in with_features], [coco.encode(np.asfortranarray(left))], [0])
+    alone = merge_tree.generate(image, MergeTreeOptions(max_side=64, max_masks=2, pred_iou_thresh=0))
+    by_colour = coco.iou([a["segmentation"] for a in alone], [coco.encode(np.asfortranarray(left))], [0])
+    assert by_colour.max() < 0.8
+    assert ious.max() > 0.95
+
+
+def test_features_that_are_missing_or_of_another_image_are_refused():
+    options = MergeTreeOptions(features="vit")
+    with pytest.raises(UserError, match="features: vit needs the feature map"):
+        merge_tree.generate(photo(1), options)
+    with pytest.raises(ValueError, match="not one of an image of 120 x 96"):
+        merge_tree.generate(photo(1), options, feature_map((14, 17)))
 
 
 @given(images())
