@@ -2,16 +2,19 @@
 
     python benchmarks/orchestration.py [--quick] [--images 200] [--slots 2]
 
-Three sides take the same photos, a small SAM and a small ViT with random weights:
+The sides take the same photos, a small SAM and a small ViT with random weights:
 
-- workflow: `snakemake --cores SLOTS --resources gpu=SLOTS`, from nothing to everything;
+- executor: `snakemake --cores SLOTS --resources gpu=SLOTS` with profiles/default, from nothing to everything;
+- client: the same with `--executor local --scheduler greedy`: a shell and a client process for each job;
 - loop: the same jobs, taken from `snakemake -n -p`, stage after stage in as many worker processes;
+- long stages: one stage of 0.3 s of CPU time a job, by the executor and by a loop;
 - cold: the workflow with runtime.warm: false, on the first images only, against a warm run on the same.
 
-A fourth run, of rules that only `touch` their outputs, measures what a job costs Snakemake itself. All files are
-compared. CPU seconds are of all processes, the residents included. The last line is a JSON object with the figures:
-ms_per_job is what the workflow takes longer than the loop, the start of snakemake and of the residents included;
-floor_over_plain_loop is what wall_over_plain_loop would be if Snakemake's own cost per job alone came on top.
+The floor is Snakemake's own: an executor that makes empty outputs at once, in its process. All files are compared. CPU
+seconds are of all processes, the residents included: where other work runs on the machine they tell more than wall
+time. The last line is a JSON object with the figures: ms_per_job is what the workflow takes longer than the loop, the
+start of snakemake and of the residents included; floor_over_plain_loop is what wall_over_plain_loop would be if
+Snakemake's own cost per job alone came on top.
 """
 
 import argparse
@@ -44,6 +47,47 @@ rule made:
     log: "logs/{i}.{stage}.log"
     shell: "exec touch {output} > {log} 2>&1"
 """
+FLOOR_EXECUTOR = '''"""Makes empty outputs at once."""
+from pathlib import Path
+from snakemake.executors.local import Executor as Local, common_settings
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+
+class Executor(Local):
+    def run_job(self, job):
+        info = SubmittedJobInfo(job=job)
+        self.workflow.async_run(job.prepare())
+        self.report_job_submission(info)
+        for file in job.output:
+            Path(file).touch()
+        self.report_job_success(info)
+'''
+LONG = """
+import json
+include: "RULES/slots.smk"
+from regionflow.run.handover import RUN
+plan_slots(workflow, scripts=Path(workflow.basedir) / "scripts")
+rule all:
+    input: [f"out/{i}.txt" for i in range(JOBS)]
+rule spin:
+    output: "out/{i}.txt"
+    log: "logs/{i}.log"
+    params:
+        client=lambda wildcards, resources: client_command("cpu"),
+        job=lambda wildcards, output: json.dumps(
+            {"stage": "spin", "inputs": {}, "outputs": {"text": output[0]}, "options": {}, "threads": 1}
+        ),
+    shell: RUN
+"""
+SPIN = """
+import time
+
+def run(job):
+    begin = time.process_time()
+    while time.process_time() < begin + 0.3:
+        pass
+    job.outputs["text"].write_text("done")
+"""
 
 
 @dataclass
@@ -54,11 +98,19 @@ class Cost:
     cpu: float
 
 
-def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> str:
+CLIENT = ("--executor", "local", "--scheduler", "greedy")
+
+
+def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile", plugins: Path | None = None) -> str:
     """Run snakemake in the folder with the default profile. Returns what it printed."""
     command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "--directory", str(folder), *arguments]
     command += ["--workflow-profile", str(ROOT / "profiles/default")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT / 'src'}:{plugins or ''}",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
@@ -107,12 +159,11 @@ def workspace(folder: Path, photos: int, warm: bool = True) -> Path:
     return folder
 
 
-def run_workflow(folder: Path, slots: int) -> Cost:
+def run_workflow(folder: Path, slots: int, *more: str) -> Cost:
     """All targets of the folder, from nothing."""
+    arguments = ["--cores", str(slots), "--resources", f"gpu={slots}", "--configfile", str(folder / "config.yaml")]
     with Clock() as clock:
-        snakemake(
-            folder, "--cores", str(slots), "--resources", f"gpu={slots}", "--configfile", str(folder / "config.yaml")
-        )
+        snakemake(folder, *arguments, *more)
     return clock.cost
 
 
@@ -124,10 +175,11 @@ def planned_jobs(folder: Path, slots: int) -> list[dict[str, Any]]:
     return jobs_in(listing)
 
 
-def _start_worker(folder: Path) -> None:
+def _start_worker(folder: Path, scripts: Path) -> None:
     from regionflow.run.job import ModelCache
 
     os.chdir(folder)
+    _start_worker.scripts = scripts  # type: ignore[attr-defined]
     _start_worker.models = ModelCache()  # type: ignore[attr-defined]
 
 
@@ -137,15 +189,15 @@ def _run_job(job: str) -> None:
     prepared, outputs = stage.read(job, str(os.getpid()), "cpu", _start_worker.models)  # type: ignore[attr-defined]
     for _, final in outputs:
         final.parent.mkdir(parents=True, exist_ok=True)
-    stage.run(prepared, ROOT / "workflow/scripts")
+    stage.run(prepared, _start_worker.scripts)  # type: ignore[attr-defined]
     for temporary, final in outputs:
         temporary.replace(final)
 
 
-def run_loop(folder: Path, jobs: list[dict[str, Any]], slots: int) -> Cost:
+def run_loop(folder: Path, jobs: list[dict[str, Any]], slots: int, scripts: Path = ROOT / "workflow/scripts") -> Cost:
     """The same jobs in worker processes without Snakemake, one stage after the other."""
     with Clock() as clock:
-        loop = multiprocessing.get_context("fork").Process(target=_loop, args=(folder, jobs, slots))
+        loop = multiprocessing.get_context("fork").Process(target=_loop, args=(folder, jobs, slots, scripts))
         loop.start()
         loop.join()
         if loop.exitcode:
@@ -153,9 +205,9 @@ def run_loop(folder: Path, jobs: list[dict[str, Any]], slots: int) -> Cost:
     return clock.cost
 
 
-def _loop(folder: Path, jobs: list[dict[str, Any]], slots: int) -> None:
+def _loop(folder: Path, jobs: list[dict[str, Any]], slots: int, scripts: Path) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
-    with multiprocessing.get_context("spawn").Pool(slots, _start_worker, (folder,)) as pool:
+    with multiprocessing.get_context("spawn").Pool(slots, _start_worker, (folder, scripts)) as pool:
         for _, batch in groupby(by_stage(jobs), key=lambda job: job["stage"]):
             for _ in pool.imap_unordered(_run_job, [json.dumps({**job, "threads": 1}) for job in batch]):
                 pass
@@ -167,17 +219,34 @@ def by_stage(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(jobs, key=lambda job: last[job["stage"]])
 
 
-def floor(folder: Path, images: int, stages: int, slots: int) -> float:
-    """Milliseconds per job of a workflow whose jobs do nothing, the start of snakemake not counted."""
-    walls = []
+def floor(folder: Path, images: int, stages: int, slots: int) -> tuple[float, float]:
+    """Wall and CPU milliseconds that a job costs Snakemake itself, its start not counted."""
+    (folder / "snakemake_executor_plugin_floor").mkdir()
+    (folder / "snakemake_executor_plugin_floor/__init__.py").write_text(FLOOR_EXECUTOR)
+    costs = []
     for count in (1, images):
         place = folder / f"floor{count}"
         place.mkdir()
         (place / "Snakefile").write_text(f"IMAGES, STAGES = {count}, {stages}\n" + FLOOR)
         with Clock() as clock:
-            snakemake(place, "--cores", str(slots), snakefile=place / "Snakefile")
-        walls.append(clock.cost.wall)
-    return 1000 * (walls[1] - walls[0]) / ((images - 1) * stages)
+            snakemake(
+                place, "--cores", str(slots), "--executor", "floor", snakefile=place / "Snakefile", plugins=folder
+            )
+        costs.append(clock.cost)
+    jobs = (images - 1) * stages / 1000
+    return (costs[1].wall - costs[0].wall) / jobs, (costs[1].cpu - costs[0].cpu) / jobs
+
+
+def long_stages(folder: Path, jobs: int, slots: int) -> tuple[Cost, Cost]:
+    """Jobs of 0.3 s of CPU time each: by the executor, and by a loop in as many processes."""
+    (folder / "scripts").mkdir(parents=True)
+    (folder / "scripts/spin.py").write_text(SPIN)
+    (folder / "Snakefile").write_text(f"JOBS = {jobs}\n" + LONG.replace("RULES", str(ROOT / "rules")))
+    with Clock() as executor:
+        snakemake(folder, "--cores", str(slots), snakefile=folder / "Snakefile")
+    job = {"stage": "spin", "inputs": {}, "options": {}}
+    listed = [{**job, "outputs": {"text": str(folder / f"loop/{i}.txt")}} for i in range(jobs)]
+    return executor.cost, run_loop(folder, listed, slots, folder / "scripts")
 
 
 def model_loads(folder: Path) -> Counter[str]:
@@ -212,12 +281,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sides: dict[str, Cost] = {}
-        ours, loop = workspace(folder / "ours", images), workspace(folder / "loop", images)
+        ours, client, loop = (workspace(folder / name, images) for name in ("ours", "client", "loop"))
         jobs = planned_jobs(loop, slots)
-        sides[f"workflow, {images} images"] = run_workflow(ours, slots)
-        sides["plain loop over its jobs"] = run_loop(loop, jobs, slots)
-        workflow_cost, loop_cost = sides.values()
-        floor_ms = floor(folder, images, round(len(jobs) / images), slots)
+        sides[f"executor, {images} images"] = by_executor = run_workflow(ours, slots)
+        sides["plain loop over its jobs"] = by_loop = run_loop(loop, jobs, slots)
+        sides["client"] = by_client = run_workflow(client, slots, *CLIENT)
+        floor_ms, floor_cpu_ms = floor(folder, images, round(len(jobs) / images), slots)
+        long_jobs = 12 if arguments.quick else 200
+        by_long, by_long_loop = long_stages(folder / "long", long_jobs, slots)
+        sides[f"{long_jobs} long stages"], sides["loop over long stages"] = by_long, by_long_loop
         few = {warm: workspace(folder / f"warm-{warm}", cold_images, warm) for warm in (True, False)}
         cost = {warm: run_workflow(few[warm], slots) for warm in few}
         sides[f"warm, {cold_images} images"], sides[f"cold, {cold_images} images"] = cost[True], cost[False]
@@ -228,12 +300,20 @@ def main() -> None:
             "slots": slots,
             "model_loads": loads["masks"],
             "feature_model_loads": loads["features"],
-            "wall_over_plain_loop": workflow_cost.wall / loop_cost.wall,
-            "floor_over_plain_loop": 1 + floor_ms * len(jobs) / 1000 / loop_cost.wall,
-            "ms_per_job": 1000 * (workflow_cost.wall - loop_cost.wall) / len(jobs),
+            "wall_over_plain_loop": by_executor.wall / by_loop.wall,
+            "wall_over_plain_loop_client": by_client.wall / by_loop.wall,
+            "wall_over_plain_loop_long_stages": by_long.wall / by_long_loop.wall,
+            "floor_over_plain_loop": 1 + floor_ms * len(jobs) / 1000 / by_loop.wall,
+            "cpu_over_plain_loop": by_executor.cpu / by_loop.cpu,
+            "cpu_over_plain_loop_client": by_client.cpu / by_loop.cpu,
+            "cpu_over_plain_loop_long_stages": by_long.cpu / by_long_loop.cpu,
+            "ms_per_job": 1000 * (by_executor.wall - by_loop.wall) / len(jobs),
+            "cpu_ms_per_job": 1000 * (by_executor.cpu - by_loop.cpu) / len(jobs),
             "floor_ms_per_job": floor_ms,
+            "floor_cpu_ms_per_job": floor_cpu_ms,
             "cold_over_warm_cpu": cost[False].cpu / cost[True].cpu,
             "loop_files_equal": digests(loop) == digests(ours),
+            "client_files_equal": digests(client) == digests(ours),
             "cold_files_equal": digests(few[False]) == digests(few[True]),
         }
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")

@@ -7,7 +7,7 @@ container, a benchmark, a shadow directory. All others go the way of the local e
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ from regionflow.run.handover import RUN
 
 _BASH_PREFIX = "set -euo pipefail; "
 _SWITCH_SECONDS = 0.001  # how long a thread that hears of a job's end waits for the one that schedules; Python: 0.005
+
+
+def kind_of(job: Any) -> Hashable:
+    """What jobs have in common that may go to a resident together: the rule and the variant, threads, TMPDIR."""
+    names = tuple(item for item in job.wildcards_dict.items() if item[0] != "image")
+    return job.rule.name, names, job.threads, job.resources.get("tmpdir")
 
 
 class Executor(LocalExecutor):
@@ -74,12 +80,11 @@ class Executor(LocalExecutor):
         self.workflow.async_run(job.prepare())
         info = SubmittedJobInfo(job=job)
         self.report_job_submission(info)
-        names = {name: value for name, value in job.wildcards_dict.items() if name != "image"}
         return Work(
             job=job.params.job.encode(),
             log=Path(job.log[0]),
             pool=job.params.client.rpartition(" ")[2],
-            kind=(job.rule.name, tuple(names.items()), job.threads, job.resources.get("tmpdir")),
+            kind=kind_of(job),
             needs=self._needs(job),
             tmpdir=str(job.resources.get("tmpdir") or os.environ.get("TMPDIR", "")),
             told=lambda error: self._told(info, error),

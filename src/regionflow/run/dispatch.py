@@ -17,6 +17,7 @@ from pathlib import Path
 
 from regionflow.run import client
 
+LONG = 1.0
 SECONDS = 0.3
 """How long a request of several jobs should take: a slot is not blocked for long, and a pause between is small."""
 
@@ -60,12 +61,19 @@ class Paces:
         seconds = self._seconds.get(kind)
         return 1 if seconds is None else max(1, min(client.MOST, int(SECONDS / max(seconds, 1e-6))))
 
+    def ahead(self, kind: Hashable) -> int:
+        """How many jobs of the kind may wait for a slot or be in it: two requests, where they are not long."""
+        return 2 * self.at_once(kind) if self._seconds.get(kind, LONG) < LONG else 1
+
+
+PACES = Paces()
+"""Of this run; it is empty with another executor."""
+
 
 class Dispatcher:
     """Hands jobs to the residents of this run's slots; `capacity` is how much there is of what jobs need."""
 
     def __init__(self, capacity: Mapping[str, int]) -> None:
-        self.paces = Paces()
         self._free = Counter(capacity)
         self._capacity = dict(capacity)
         self._waiting: list[Work] = []
@@ -148,7 +156,7 @@ class Dispatcher:
                 if first is not None:
                     alike = [work for work in mine if work.kind == first.kind]
                     share = -(-len(alike) // len(self._threads[pool]))
-                    request = alike[: max(1, min(share, self.paces.at_once(first.kind)))]
+                    request = alike[: max(1, min(share, PACES.at_once(first.kind)))]
                     taken = set(map(id, request))
                     self._waiting = [work for work in self._waiting if id(work) not in taken]
                     self._free.subtract(first.needs)
@@ -175,7 +183,7 @@ class Dispatcher:
                     if task.refused_before():
                         tell(task)
                 slot.do([task for task in works if not task.over], request[0].tmpdir, self._token, tell)
-                self.paces.learn(request[0].kind, (time.monotonic() - begin) / len(request))
+                PACES.learn(request[0].kind, (time.monotonic() - begin) / len(request))
             except (client.Trouble, OSError) as trouble:
                 for task in works:
                     if not task.over:
