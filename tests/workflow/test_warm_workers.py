@@ -163,6 +163,15 @@ def test_a_user_error_is_not_tried_again_in_its_run_but_one_of_the_moment_is(fak
     assert_complete(workflow, 4)
 
 
+def test_rules_of_the_user_and_what_needs_a_shell_run_as_ever(fake) -> None:
+    workflow = fake()
+    run = workflow.run("--cores", "2", "out/image000.measured.txt", "out/image000.second.txt", "--config", "images=1")
+    assert run.returncode == 0, run.stderr
+    outputs = workflow.outputs()
+    assert outputs["own.txt"] == "1\n" and outputs["image000.measured.txt"] == "1\nsecond\n"
+    assert outputs["image000.benchmark.txt"].startswith("s\th:m:s\t")
+
+
 def test_an_allocation_of_a_cluster_loads_once_and_uses_its_card(fake) -> None:
     workflow = fake(cards="1")  # as Slurm sets it
     jobs = [f"first:image=image{number:03d}" for number in range(5)]

@@ -1,0 +1,148 @@
+"""Jobs handed to residents from one process: several in a request, each with its own log, file, and failure."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from regionflow.run import dispatch
+from regionflow.run.dispatch import Dispatcher, Paces, Work
+from regionflow.run.slots import Slots
+from regionflow.run.watcher import alive, start_time
+
+SOURCE = Path(__file__).parents[3] / "src"
+ADAPTER = """
+import fcntl, os, signal
+from pathlib import Path
+
+def run(job):
+    with Path("alone").open("w") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two at once: BlockingIOError
+        print("in", os.getpid())
+        exec(job.options["do"])
+        job.outputs["out"].write_text("done")
+"""
+
+
+class Run:
+    """A run with a dispatcher and an adapter that does as it is told."""
+
+    def __init__(self, directory: Path, cores: int) -> None:
+        self.directory = directory
+        self.dispatcher = Dispatcher({"_cores": cores})
+        self.errors: dict[str, str] = {}
+        self._told = threading.Condition()
+
+    def submit(self, jobs: dict[str, str]) -> None:
+        """Jobs by name, with what each does."""
+        self.dispatcher.submit([self._work(name, do) for name, do in jobs.items()])
+
+    def results(self, number: int) -> dict[str, str]:
+        """The errors of jobs by name, when that many are over."""
+        with self._told:
+            assert self._told.wait_for(lambda: len(self.errors) == number, timeout=60)
+        return self.errors
+
+    def log(self, name: str) -> str:
+        return (self.directory / f"{name}.log").read_text()
+
+    def resident(self) -> int:
+        """Process of the resident in the log of the first job that has one."""
+        return int(next(self.directory.glob("*.log")).read_text().split()[1])
+
+    def _work(self, name: str, do: str) -> Work:
+        job = {"stage": "obey", "inputs": {}, "outputs": {"out": f"{name}.txt"}, "options": {"do": do}, "threads": 1}
+        log, needs = self.directory / f"{name}.log", {"_cores": 1}
+        told = lambda error: self._over(name, error)  # noqa: E731
+        return Work(json.dumps(job).encode(), log, "cpu", "obey", needs, str(self.directory), told)
+
+    def _over(self, name: str, error: str) -> None:
+        with self._told:
+            assert name not in self.errors
+            self.errors[name] = error
+            self._told.notify_all()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Two slots, one core, and requests of all that waits."""
+    (tmp_path / "obey.py").write_text(ADAPTER)
+    environment = {
+        **Slots(cpu=2, gpu=0, cards=(), warm=True).environment(),
+        "REGIONFLOW_RUN_DIR": str(tmp_path / "run"),
+        "REGIONFLOW_SCRIPTS": str(tmp_path),
+        "PYTHONPATH": str(SOURCE),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dispatch, "PACES", Paces({"obey": 0.001}))
+    made = Run(tmp_path, cores=1)
+    yield made
+    made.dispatcher.end()
+
+
+def test_each_job_of_a_request_has_its_log_its_file_and_its_failure(run: Run) -> None:
+    run.submit({f"job{i}": "1 / 0" if i == 2 else f"print('I am {i}')" for i in range(6)})
+    errors = run.results(6)
+    assert errors == {f"job{i}": "the stage failed" if i == 2 else "" for i in range(6)}
+    assert "ZeroDivisionError" in run.log("job2") and not (run.directory / "job2.txt").exists()
+    for i in (0, 1, 3, 4, 5):
+        assert f"I am {i}\n" in run.log(f"job{i}") and "models loaded: 0" in run.log(f"job{i}")
+        assert (run.directory / f"job{i}.txt").read_text() == "done"
+    assert not list(run.directory.glob(".*.tmp*"))
+
+
+def test_a_resident_that_dies_fails_the_job_at_work_and_the_next_one_does_the_rest(run: Run) -> None:
+    run.submit({f"job{i}": "os.kill(os.getpid(), signal.SIGKILL)" if i == 1 else "" for i in range(5)})
+    errors = run.results(5)
+    assert errors.pop("job1").startswith("The worker of slot cpu-")
+    assert "died during the job" in run.log("job1")
+    assert set(errors.values()) == {""}
+
+
+def test_a_user_error_is_not_tried_again(run: Run) -> None:
+    wrong = "from regionflow.base.errors import UserError; raise UserError('wrong weights')"
+    run.submit({"job": wrong})
+    assert run.results(1) == {"job": "wrong weights"}
+    run.errors.clear()
+    run.submit({"job": wrong})
+    assert "Not tried again" in run.results(1)["job"]
+    assert run.log("job").startswith("error: wrong weights\n(Not tried again")
+
+
+def test_the_end_of_a_run_ends_the_job_at_work_and_those_that_wait(run: Run) -> None:
+    run.submit({"busy": "open('begun', 'w'); signal.pause()"})
+    deadline = threading.Event()
+    while not (run.directory / "begun").exists():
+        assert not deadline.wait(0.01)
+    run.submit({"waiting": ""})
+    resident = run.resident()
+    name = f"{resident}-{start_time(resident)}"
+    run.dispatcher.end()
+    errors = run.results(2)
+    assert "died during the job" in errors["busy"] and "run ended" in errors["waiting"]
+    while alive(name):
+        assert not deadline.wait(0.01)
+
+
+def test_what_runs_elsewhere_takes_its_cores(run: Run) -> None:
+    with run.dispatcher.taken({"_cores": 1}):
+        run.submit({"job": ""})
+        assert not run.errors
+    assert run.results(1) == {"job": ""}
+
+
+def test_requests_are_as_long_as_the_pace_of_their_kind_allows() -> None:
+    paces = Paces()
+    assert (paces.at_once("new"), paces.ahead("new")) == (1, 1)
+    paces.learn("new", 3.0)  # with the loading of a model
+    assert (paces.at_once("new"), paces.ahead("new")) == (1, 1)
+    paces.learn("new", 0.03)
+    assert (paces.at_once("new"), paces.ahead("new")) == (10, 20)
+    paces.learn("new", 1.03)
+    assert 0 < paces.at_once("new") < 10
+    paces.learn("fast", 1e-9)
+    assert paces.at_once("fast") == 64
