@@ -21,6 +21,8 @@ rule coco:
         "logs/coco/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("coco"),
     params:
         **stage("coco", regions=rules.regions.output.regions, labels=rules.labels.output.table, photos=COCO_PHOTOS),
         images=MEMBERS,
@@ -48,6 +50,8 @@ rule metadata:
         "logs/metadata/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("metadata"),
     params:
         **stage("metadata", regions=rules.regions.output.regions, labels=rules.labels.output.table, photos=COCO_PHOTOS),
         images=MEMBERS,
@@ -65,6 +69,8 @@ rule coco_photo:
         "logs/coco_photo/{extractor}/{regions}/{image}{suffix}.log",
     conda:
         ENV
+    resources:
+        **needs("coco_photo"),
     params:
         **stage("coco_photo"),
     shell:

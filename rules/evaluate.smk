@@ -18,6 +18,8 @@ rule mask_scores:
         "logs/mask_scores/{segmenter}.log",
     conda:
         ENV
+    resources:
+        **needs("mask_scores"),
     params:
         **stage("mask_scores", records=rules.masks.output.masks),
         images=MEMBERS,
@@ -38,6 +40,8 @@ rule region_scores:
         "logs/region_scores/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("region_scores"),
     params:
         **stage("region_scores", records=rules.regions.output.regions),
         images=MEMBERS,
@@ -58,6 +62,8 @@ rule cluster_scores:
         "logs/cluster_scores/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("cluster_scores"),
     params:
         **stage("cluster_scores", maps=rules.labels.output.map),
         images=MEMBERS,
@@ -77,6 +83,8 @@ rule semantics_scores:
         "logs/semantics_scores/{labeler}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("semantics_scores"),
     params:
         **stage(
             "semantics_scores",
@@ -105,6 +113,8 @@ rule evaluation:
         "logs/evaluation.log",
     conda:
         ENV
+    resources:
+        **needs("evaluation"),
     params:
         **stage("evaluation"),
     shell:

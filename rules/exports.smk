@@ -26,6 +26,8 @@ rule region_table:
         "logs/region_table/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("region_table"),
     params:
         **stage(
             "region_table",
@@ -47,6 +49,8 @@ rule region_parquet:
         "logs/region_parquet/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("parquet"),
     params:
         **stage("parquet"),
     shell:
@@ -64,6 +68,8 @@ rule colour_map:
         "logs/colour_map/{extractor}/{regions}/{image}.log",
     conda:
         ENV
+    resources:
+        **needs("colour_map"),
     params:
         **stage("colour_map"),
     shell:
@@ -80,6 +86,8 @@ rule classes:
         "logs/classes/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("classes"),
     params:
         **stage("classes"),
     shell:

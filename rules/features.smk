@@ -14,7 +14,7 @@ rule features:
         ENV
     threads: CONFIG.runtime.model_threads
     resources:
-        gpu=cards("features"),
+        **needs("features"),
     params:
         **stage("features"),
     shell:

@@ -12,6 +12,8 @@ rule images:
     conda:
         ENV
     threads: CORES
+    resources:
+        **needs("images"),
     params:
         **stage("images"),
         images=VERSIONS.of_set(IMAGES),
@@ -33,6 +35,8 @@ rule problems:
         "logs/problems.log",
     conda:
         ENV
+    resources:
+        **needs("problems"),
     params:
         **stage("problems"),
         left_out=lambda wildcards: canonical_json(IMAGE_SET.left_out),

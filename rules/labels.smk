@@ -11,6 +11,8 @@ rule clusters:
         "logs/clusters/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("clusters"),
     params:
         **stage("clusters"),
         images=SET["listing"],
@@ -35,6 +37,8 @@ rule comparison:
         "logs/comparison/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("comparison"),
     params:
         **stage("comparison"),
     shell:
@@ -54,6 +58,8 @@ rule labels:
         "logs/labels/{extractor}/{regions}/{image}.log",
     conda:
         ENV
+    resources:
+        **needs("labels"),
     params:
         **stage("labels"),
     shell:

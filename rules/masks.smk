@@ -15,7 +15,7 @@ rule masks:
         ENV
     threads: CONFIG.runtime.model_threads
     resources:
-        gpu=cards("masks"),
+        **needs("masks"),
     params:
         **stage("masks"),
     shell:

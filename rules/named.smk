@@ -34,6 +34,8 @@ rule panoptic_map:
         "logs/panoptic_map/{labeler}/{regions}/{image}.log",
     conda:
         ENV
+    resources:
+        **needs("panoptic_map"),
     params:
         **stage("panoptic_map"),
     shell:
@@ -68,6 +70,8 @@ rule named_parquet:
         "logs/named_parquet/{labeler}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("parquet"),
     params:
         **stage("parquet"),
     shell:
@@ -85,6 +89,8 @@ rule named_map:
         "logs/named_map/{labeler}/{regions}/{image}.log",
     conda:
         ENV
+    resources:
+        **needs("named_map"),
     params:
         **stage("named_map"),
     shell:

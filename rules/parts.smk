@@ -14,7 +14,7 @@ rule parts_masks:
         ENV
     threads: CONFIG.runtime.model_threads
     resources:
-        gpu=cards("parts_masks"),
+        **needs("parts_masks"),
     params:
         **stage("parts_masks"),
     shell:
@@ -35,7 +35,7 @@ rule parts_targets:
         ENV
     threads: CONFIG.runtime.model_threads
     resources:
-        gpu=cards("parts_targets"),
+        **needs("parts_targets"),
     params:
         **stage("parts_targets"),
     shell:
@@ -53,6 +53,8 @@ rule parts_set:
         "logs/parts_set.log",
     conda:
         ENV
+    resources:
+        **needs("parts_set"),
     params:
         **stage(
             "parts_set",

@@ -27,7 +27,7 @@ rule parts_model:
         ENV
     threads: CONFIG.runtime.model_threads
     resources:
-        gpu=cards("parts_model"),
+        **needs("parts_model"),
     params:
         **stage("parts_model"),
     shell:
@@ -48,7 +48,7 @@ rule parts_probe:
         ENV
     threads: CONFIG.runtime.model_threads
     resources:
-        gpu=cards("parts_probe"),
+        **needs("parts_probe"),
     params:
         **stage("parts_probe"),
     shell:
@@ -70,7 +70,7 @@ rule parts_test:
         ENV
     threads: CONFIG.runtime.model_threads
     resources:
-        gpu=cards("parts_test"),
+        **needs("parts_test"),
     params:
         **stage("parts_test"),
     shell:
@@ -93,7 +93,7 @@ rule parts_islands:
     conda:
         ENV
     resources:
-        gpu=cards("parts_islands"),
+        **needs("parts_islands"),
     params:
         **stage("parts_islands"),
     shell:
@@ -111,6 +111,8 @@ rule parts_agreement:
         "logs/parts_agreement.log",
     conda:
         ENV
+    resources:
+        **needs("parts_agreement"),
     params:
         **stage("parts_agreement", islands=rules.parts_islands.output.agreement),
         images=MEMBERS,

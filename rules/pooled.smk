@@ -12,6 +12,8 @@ rule pooled:
         "logs/pooled/{extractor}/{regions}/{image}.log",
     conda:
         ENV
+    resources:
+        **needs("pooled"),
     params:
         **stage("pooled"),
     shell:
@@ -28,6 +30,8 @@ rule pooled_set:
         "logs/pooled_set/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("pooled_set"),
     params:
         **stage("pooled_set", pooled=rules.pooled.output.pooled),
         images=MEMBERS,

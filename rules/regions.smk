@@ -11,6 +11,8 @@ rule regions:
         "logs/regions/{regions}/{image}.log",
     conda:
         ENV
+    resources:
+        **needs("regions"),
     params:
         **stage("regions"),
     shell:

@@ -23,6 +23,8 @@ rule page:
         "logs/page/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("page"),
     params:
         **stage(
             "page",
@@ -52,6 +54,8 @@ rule overlay:
         "logs/overlay/{extractor}/{regions}/{image}.log",
     conda:
         ENV
+    resources:
+        **needs("overlay"),
     params:
         **stage("overlay"),
     shell:
@@ -72,6 +76,8 @@ rule contact_sheet:
         "logs/contact_sheet/{extractor}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("contact_sheet"),
     params:
         **stage(
             "contact_sheet",

@@ -1,9 +1,12 @@
 """What a job is: what Snakemake records of it, the command that runs it, and the slots of this run."""
 
+from pathlib import Path
+
 from regionflow.base.options import canonical_json
 from regionflow.images.find import listing, members
 from regionflow.run.handover import RUN
 from regionflow.run.job import Job
+from regionflow.run.needs import Megapixels, memory, minutes, need_of
 from regionflow.run.stages import STAGES, runtime, stage_options
 
 
@@ -17,6 +20,7 @@ ENV = "../envs/regionflow.yaml"
 MEMBERS = members(IMAGES)
 # For jobs that are about the whole set: they find its images again, so that no command line grows with it.
 SET = {"images": CONFIG.images.canonical(), "listing": listing(IMAGES)}
+SIZES = Megapixels(Path("results/images.tsv"))
 
 
 def stage(name, **paths):
@@ -66,9 +70,27 @@ def _filled(paths, wildcards):
     return {name: for_image(path, wildcards) for name, path in patterns.items() if path is not None}
 
 
-def cards(name):
-    """resources: one card for a stage whose variant has use for it."""
-    return lambda wildcards: int(STAGES[name].uses_card(CONFIG, wildcards))
+def needs(name):
+    """resources: what a job asks of the machine, and one card for a stage whose variant has use for it."""
+    declared = STAGES[name]
+
+    def facts(wildcards, attempt):
+        if "image" in wildcards.keys():
+            return {"megapixels": SIZES.of(wildcards.image), "images": 0, "attempt": attempt}
+        return {"megapixels": 0, "images": len(IMAGES), "attempt": attempt}
+
+    def need(wildcards):
+        return need_of(name, whole_set="image" not in wildcards.keys())
+
+    asked = {
+        "mem_mb": lambda wildcards, attempt: memory(
+            need(wildcards), weights=declared.weights(CONFIG, wildcards), **facts(wildcards, attempt)
+        ),
+        "runtime": lambda wildcards, attempt: minutes(need(wildcards), **facts(wildcards, attempt)),
+    }
+    if declared.may_use_card:
+        asked["gpu"] = lambda wildcards: int(declared.uses_card(CONFIG, wildcards))
+    return asked
 
 
 def client(name):

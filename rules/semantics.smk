@@ -17,6 +17,8 @@ rule classifier:
         "logs/classifier/{labeler}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("classifier"),
     params:
         **stage("classifier", regions=rules.regions.output.regions),
     shell:
@@ -38,7 +40,7 @@ rule semantics:
         ENV
     threads: CONFIG.runtime.model_threads
     resources:
-        gpu=cards("semantics"),
+        **needs("semantics"),
     params:
         **stage("semantics"),
     shell:

@@ -12,6 +12,8 @@ rule superpixels:
         "logs/superpixels/{superpixels}/{image}.log",
     conda:
         ENV
+    resources:
+        **needs("superpixels"),
     params:
         **stage("superpixels"),
     shell:

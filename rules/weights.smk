@@ -20,6 +20,8 @@ rule weights:
         "logs/weights/{weights}.log",
     conda:
         ENV
+    resources:
+        **needs("weights"),
     params:
         **stage("weights"),
     shell:

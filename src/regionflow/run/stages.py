@@ -17,6 +17,8 @@ from regionflow.semantics.shipped import table_path
 from regionflow.weights.files import file_sha256, identity
 
 Names = Mapping[str, str]
+MODEL_GROUPS = ("extractors", "segmenters", "labelers")
+"""Groups of variants that may have a model."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,16 @@ class Stage:
     outputs: Mapping[str, str] = field(default_factory=dict)
     default: str = ""
     card: Callable[[Config], bool] | None = None
+
+    @property
+    def may_use_card(self) -> bool:
+        """Whether any of its jobs may want a card."""
+        return self.card is not None or self.group in MODEL_GROUPS
+
+    def weights(self, config: Config, names: Names) -> Path | None:
+        """The weight file that the job loads, if its variant has one."""
+        variant = getattr(config, self.group)[names[GROUPS[self.group]]] if self.group in MODEL_GROUPS else None
+        return variant.weights() if isinstance(variant, Kind) else None
 
     def uses_card(self, config: Config, names: Names) -> bool:
         """Whether the job wants a card: the kind of its variant says so, or the stage itself."""
