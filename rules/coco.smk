@@ -88,6 +88,8 @@ rule named_coco:
         "logs/named_coco/{labeler}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("named_coco"),
     params:
         **over_named("named_coco", photos=NAMED_PHOTOS),
         images=MEMBERS,

@@ -14,6 +14,8 @@ rule named_panoptic:
         "logs/named_panoptic/{labeler}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("named_panoptic"),
     params:
         **over_named("named_panoptic", photos=NAMED_PHOTOS),
         images=MEMBERS,
@@ -53,6 +55,8 @@ rule named_table:
         "logs/named_table/{labeler}/{regions}.log",
     conda:
         ENV
+    resources:
+        **needs("named_table"),
     params:
         **over_named("named_table"),
         images=MEMBERS,
@@ -97,41 +101,7 @@ rule named_map:
         RUN
 
 
-rule named_classes:
-    """Value, name and colour of every class."""
-    input:
-        every_image(rules.semantics.output.table),
-        table=rules.images.output.table,
-    output:
-        classes="results/named/{labeler}/{regions}/classes.csv",
-    log:
-        "logs/named_classes/{labeler}/{regions}.log",
-    conda:
-        ENV
-    params:
-        **over_named("named_classes"),
-        images=MEMBERS,
-    shell:
-        RUN
-
-
-rule label_studio:
-    """The named regions as tasks of Label Studio, and the setup of a project for them."""
-    input:
-        every_image(rules.semantics.output.table),
-        table=rules.images.output.table,
-    output:
-        tasks="results/named/{labeler}/{regions}/label_studio.json",
-        setup="results/named/{labeler}/{regions}/label_studio.xml",
-    log:
-        "logs/label_studio/{labeler}/{regions}.log",
-    conda:
-        ENV
-    params:
-        **over_named("label_studio"),
-        images=MEMBERS,
-    shell:
-        RUN
+include: "named_lists.smk"
 
 
 # What `snakemake --cores all export` makes of class names, for every labeler.
