@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+import shtab
 import yaml
 from rich.progress import track
 
@@ -41,6 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         if chosen.command == "verify":
             sys.exit(verify_results(chosen.results, chosen.keep, chosen.threads))
+        if chosen.command == "search":
+            search(chosen)
+            return
+        if chosen.command == "compare":
+            compare_masks(chosen.a, chosen.b, chosen.out)
+            return
+        if chosen.command == "completion":
+            print(shtab.complete(_parser(), chosen.shell))
+            return
         config = _config(chosen.config)
         if chosen.command == "list":
             print("\n".join(_variants(config)))
@@ -81,14 +91,37 @@ def _parser() -> argparse.ArgumentParser:
         default="png",
         help="png: a folder per image with a PNG per mask, metadata.csv and parents.csv; json: a list per image",
     )
+    _search_arguments(commands.add_parser("search", help="regions of a set like one region, or like words"))
+    compare = commands.add_parser("compare", help="how far two sets of masks of the same images differ")
+    compare.add_argument("a", type=Path, help="folder of mask or region files (results/masks/sam_vit_b), or results")
+    compare.add_argument("b", type=Path, help="the other one")
+    compare.add_argument("--out", type=Path, help="folder for a table per comparison, a row per image")
     verify = commands.add_parser(
         "verify", help="name and remove the files of results/ that are not what they should be"
     )
     verify.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder (default: results)")
     verify.add_argument("--keep", action="store_true", help="remove nothing")
     verify.add_argument("--threads", type=int, default=4, help="files read at once (default: 4)")
+    completion = commands.add_parser("completion", help="the script by which a shell completes `regionflow ...`")
+    completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     _config_argument(commands.add_parser("list", help="the variants that the stages can make"))
     return parser
+
+
+def _search_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder (default: results)")
+    query = parser.add_mutually_exclusive_group(required=True)
+    query.add_argument("--region", nargs=2, metavar=("IMAGE", "NUMBER"), help="id of an image and number of its region")
+    query.add_argument("--words", help='such as "a red roof"; synonyms after a bar: "sofa|couch"')
+    parser.add_argument("--extractor", help="whose features are compared, where the results hold several")
+    parser.add_argument("--regions", help="kind of regions, where the results hold several")
+    parser.add_argument("-k", type=int, default=20, help="most regions that are listed (default: 20)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for hits.tsv and hits.jpg, a sheet of crops")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there (default: refuse)")
+    words = parser.add_argument_group("with --words", "the model in whose space the features lie")
+    words.add_argument("--model", default="ViT-B-16-quickgelu", help="open_clip's name (default: ViT-B-16-quickgelu)")
+    words.add_argument("--pretrained", default="openai", help="open_clip's tag of the weights (default: openai)")
+    words.add_argument("--checkpoint", help="local weight file instead")
 
 
 def _output_arguments(parser: argparse.ArgumentParser, out: str) -> None:
@@ -98,6 +131,52 @@ def _output_arguments(parser: argparse.ArgumentParser, out: str) -> None:
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="configuration file (default: the built-in configuration)")
+
+
+def search(chosen: argparse.Namespace) -> None:
+    """Write the regions nearest to a query as a table and a sheet of crops, and print the table.
+
+    Raises UserError for a region, image or set that is not there, or a model of another space.
+    """
+    from regionflow.dataset import load
+    from regionflow.search.command import like_region, like_words, write
+
+    _refuse_existing([chosen.out / "hits.tsv", chosen.out / "hits.jpg"], chosen.overwrite)
+    if chosen.k < 1:
+        raise UserError(f"-k: {chosen.k} regions are none")
+    regions = load(chosen.results, chosen.extractor, chosen.regions)
+    if chosen.words is None:
+        image, number = chosen.region
+        hits, row = like_region(regions, image, number, chosen.k)
+        table, picture = write(chosen.out, regions, hits, row)
+    else:
+        model = {"model": chosen.model, "pretrained": chosen.pretrained, "checkpoint": chosen.checkpoint}
+        table, picture = write(chosen.out, regions, like_words(regions, chosen.words, chosen.k, **model))
+    print(table.read_text(encoding="utf-8"), end="")
+    print(f"{table}\n{picture}", file=sys.stderr)
+
+
+def compare_masks(a: Path, b: Path, out: Path | None = None) -> None:
+    """Print how far two sets of masks differ, and write a table per comparison.
+
+    Raises UserError if there is nothing to compare.
+    """
+    from regionflow.evaluate.compare import compare, pairs, write_comparison
+
+    for name, first, second in pairs(a, b):
+        result = compare(first, second)
+        if not result.images:
+            raise UserError(f"{first} and {second} have no image in common")
+        differing = sum(not image.same for image in result.images)
+        print(f"{name or f'{first} and {second}'}: {len(result.images)} images, {differing} ({result.differing:.1%}) "
+              f"with another set of masks, mean best IoU {result.mean_best_iou:.4f}")  # fmt: skip
+        for side, alone in ((first, result.only_a), (second, result.only_b)):
+            if alone:
+                print(f"  {len(alone)} image(s) only in {side}: {', '.join(alone[:5])}{' ...' * (len(alone) > 5)}")
+        if out is not None:
+            path = out / f"{name or 'comparison'}.tsv"
+            write_comparison(path, result)
+            print(f"  {path}")
 
 
 def verify_results(results: Path, keep: bool = False, threads: int = 4) -> int:

@@ -54,12 +54,16 @@ COMMANDS = {
     "snakemake --cores 1 weights/seem_focall_v0.pt": "snakemake --cores 1 weights/seem_focall_v0.pt -n",
     "regionflow scenes DIR --count 100": "regionflow scenes drawn --count 2",
     "regionflow masks photo.jpg --out out": "regionflow masks photos/a.png --out out",
+    "regionflow list": "regionflow list",
+    "regionflow completion bash": "regionflow completion bash",
+    "regionflow --help": "regionflow --help",
     "regionflow amg results/masks/sam_vit_h --out DIR --form png": (
         f"regionflow amg out/masks/{MASKS} --out D --form png"
     ),
 }
 # The Makefile's own targets; minutes of measuring; how the client is started; what wants a finished run: see below.
-ELSEWHERE = ("make", "python benchmarks", "python -I -S", "snakemake --report")
+ELSEWHERE = ("make", "python benchmarks", "python -I -S", "snakemake --report", "regionflow search",
+             "regionflow compare", "regionflow COMMAND")  # fmt: skip
 MORE = ["--detailed-summary", "--rulegraph", "--filegraph", "--list-changes=code", "--list-changes=params",
         "--list-rules", "--list-target-rules", "--delete-all-output --dry-run"]  # fmt: skip
 WITHOUT_CORES = ["--unlock", "--summary", "--dag", *(pytest.param(option, marks=pytest.mark.slow) for option in MORE)]

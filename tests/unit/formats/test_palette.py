@@ -40,6 +40,16 @@ def test_the_palette_has_distinct_colours_and_starts_with_okabe_ito():
     assert (colours[:7] == OKABE_ITO).all()
 
 
+def test_the_colours_of_many_clusters_are_far_apart_and_do_not_depend_on_their_number():
+    """Shades of seven hues, as once, were as near as 13 of 255 with 42 colours."""
+    colours = palette(42).astype(float)
+    distance = np.linalg.norm(colours[:, None] - colours[None], axis=2)
+    assert distance[~np.eye(42, dtype=bool)].min() > 35
+    for n in (1, 7, 8, 200, 600):
+        assert (palette(n)[:42] == palette(42)[:n]).all()
+    assert len({tuple(colour) for colour in palette(600).tolist()}) > 590
+
+
 def test_overlay_leaves_unlabelled_pixels_alone():
     image = np.full((8, 8, 3), 100, np.uint8)
     labels = np.zeros((8, 8), int)

@@ -1,0 +1,1 @@
+"""Search in the regions of a set: by example and by words."""
