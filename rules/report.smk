@@ -66,6 +66,8 @@ rule contact_sheet:
     """Overlays of images spread over the set, on one page."""
     input:
         every_image(rules.overlay.output.overlay),
+        class_list,
+        centroids=centres,
         table=rules.images.output.table,
     output:
         sheet=report(

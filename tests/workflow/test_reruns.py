@@ -71,7 +71,7 @@ NEEDS = {
     "classifier": ["pooled_set"],
     "semantics": ["regions", "pooled", "classifier", "semantics"],
     "overlay": ["regions", "labels", "semantics"],
-    "contact_sheet": ["overlay", "images"],
+    "contact_sheet": ["overlay", "images", "clusters"],
     "parts_masks": [],
     "parts_targets": ["parts_masks"],
     "parts_set": ["parts_targets"],
