@@ -243,42 +243,23 @@ STAGES: dict[str, Stage] = {
     "cluster_scores": Stage(1, lambda config, names: {**_classes_of_truth(config, names), **_labels(config, names)}),
     "semantics_scores": Stage(1, _classes_of_truth),
     "evaluation": Stage(1),
-<<<<<<< HEAD
-    "overlay": Stage(2, _overlay),
-    "contact_sheet": Stage(1, lambda config, names: {"images": config.report.contact_sheet_images}),
-    "page": Stage(3, _page),
-    "coco": Stage(3, _coco),
-=======
     "overlay": Stage(3, _overlay),
     "contact_sheet": Stage(2, _contact_sheet),
-    "page": Stage(3, _page),
+    "page": Stage(4, _page),
     "coco": Stage(4, _coco),
->>>>>>> 3d7a9ff (Contact sheet: a legend, captions that can be read, several photos in a row; colours of pictures from glasbey's list)
     "metadata": Stage(1, _coco),
     "coco_photo": Stage(1, _photo),
     "region_table": Stage(2),
     "parquet": Stage(1),
-<<<<<<< HEAD
-    "colour_map": Stage(1),
-    "classes": Stage(2, lambda config, names: {**_labels(config, names), **_class_list(config, names)}),
-    "named_coco": Stage(4, _named_coco),
-    "named_panoptic": Stage(3, _named_coco),
-    "panoptic_map": Stage(2),
-    "named_table": Stage(2),
-    "named_map": Stage(1),
-    "label_studio": Stage(1),
-    "named_classes": Stage(1),
-=======
     "colour_map": Stage(2),
     "classes": Stage(3, lambda config, names: {**_labels(config, names), **_class_list(config, names)}),
-    **{
-        name: Stage(4, lambda config, names: {"coco": config.exports.coco}) for name in ("named_coco", "named_panoptic")
-    },
+    "named_coco": Stage(5, _named_coco),
+    "named_panoptic": Stage(4, _named_coco),
     "panoptic_map": Stage(2),
-    "named_table": Stage(1),
+    "named_table": Stage(2),
     "named_map": Stage(2),
+    "label_studio": Stage(1),
     "named_classes": Stage(2),
->>>>>>> 3d7a9ff (Contact sheet: a legend, captions that can be read, several photos in a row; colours of pictures from glasbey's list)
     "problems": Stage(2, _image_places),
     "parts_masks": Stage(1, _part_masks, card=lambda config: _part_teacher(config).uses_card),
     "parts_targets": Stage(1, _part_targets, card=lambda config: True),
