@@ -185,3 +185,58 @@ def test_part_masks_and_their_embeddings_on_a_card() -> None:
         assert sum(watch.waits.values()) <= 4
         np.testing.assert_allclose(Embedder(embedder, "cuda").embed(square, expected.masks[:3]), rows, atol=1e-5)
     assert np.mean([a == b for a, b in zip(masks.masks, expected.masks, strict=True)]) >= 0.97
+
+
+def _several() -> list[NDArray[np.uint8]]:
+    """Five images of two sizes, out of order."""
+    pictures = [np.roll(IMAGE, 7 * i, axis=1) for i in range(5)]
+    return [picture[:96] if i in (1, 3) else picture for i, picture in enumerate(pictures)]
+
+
+def test_several_images_at_once_have_the_features_of_each_alone() -> None:
+    options = read_kind(ExtractorOptions, {"type": "timm", "model": "test_vit", "random_seed": 0})
+    images = _several()
+    on_cpu = extractor(options)
+    expected = [on_cpu.extract(image) for image in images]
+    for made, alone in zip(on_cpu.begin(images)(), expected, strict=True):
+        assert np.array_equal(made.features, alone.features)  # to the bit: one by one
+        assert made.geometry == alone.geometry
+    with pretend() as watch:
+        on_card = extractor(options, "cuda")
+        batches = _record_batches(on_card)
+        begun = on_card.begin(images)
+        assert not watch.waits  # the host reads other images while the card works
+        made = begun()
+    assert batches == [3, 2]
+    for together, alone in zip(made, expected, strict=True):
+        np.testing.assert_allclose(together.features, alone.features, rtol=1e-4, atol=1e-5)
+
+
+def test_where_memory_does_not_suffice_half_as_many_images_go_together() -> None:
+    options = read_kind(ExtractorOptions, {"type": "timm", "model": "test_vit", "random_seed": 0})
+    images = [np.roll(IMAGE, i, axis=0) for i in range(7)]
+    expected = [extractor(options).extract(image).features for image in images]
+    with pretend():
+        on_card = extractor(options, "cuda")
+        batches = _record_batches(on_card, most=3)
+        made = [one.features for one in on_card.begin(images)()]
+        again = len(batches)
+        on_card.begin(images)()
+    assert batches[:again] == [7, 7, 3, 3, 1]  # once more with an emptied cache before it is halved
+    assert batches[again:] == [3, 3, 1]  # and that is remembered
+    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5)
+
+
+def _record_batches(extractor: Any, most: int = 99) -> list[int]:
+    """Sizes of the forward passes of an extractor, on a card whose memory takes that many images."""
+    sizes: list[int] = []
+    forward = extractor._model.forward_intermediates
+
+    def limited(batch: torch.Tensor, **more: Any) -> Any:
+        sizes.append(len(batch))
+        if len(batch) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(batch, **more)
+
+    extractor._model.forward_intermediates = limited
+    return sizes

@@ -1,5 +1,6 @@
 """Feature maps of timm models, aligned with the image."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,9 @@ from regionflow.formats.features import FeatureMap
 from regionflow.formats.geometry import Geometry
 from regionflow.sam.memory import with_room
 
+MOST_TOGETHER = 16
+"""Images in one forward pass on a card."""
+
 
 class TimmExtractor:
     """A timm model as an extractor: layers without prefix tokens, concatenated, and the geometry of its input.
@@ -30,6 +34,7 @@ class TimmExtractor:
         model: Any = load_model(options)
         self._options = options
         self._device = device
+        self._most = 1 if device == "cpu" else MOST_TOGETHER
         self._config = model.pretrained_cfg
         self._layers = _resolve_layers(options, len(model.feature_info))
         self._multiple = options.multiple or max(int(info["reduction"]) for info in model.feature_info)
@@ -43,14 +48,52 @@ class TimmExtractor:
 
         Raises ExtractorError if the model does not take an input of this size, or the device's memory is too small.
         """
+        geometry, pixels = self._framed(image)
+        return self._feature_map(self._features([pixels])[0], geometry)
+
+    def begin(self, images: Sequence[NDArray[np.uint8]]) -> Callable[[], list[FeatureMap]]:
+        """Begin with several images; the result waits for the card and gives their feature maps, as `extract` does.
+
+        Images whose inputs are of one size go through the model together, as many as the card's memory takes: half as
+        many from the moment that it does not suffice. On a card features differ from those of one image by itself by
+        what kernels for other batch sizes round otherwise; on the CPU each image goes by itself, so that they are the
+        same to the bit. Raises what `extract` raises.
+        """
+        framed = [self._framed(image) for image in images]
+        by_size: dict[tuple[int, ...], list[int]] = {}
+        for number, (_, pixels) in enumerate(framed):
+            by_size.setdefault(pixels.shape, []).append(number)
+        features: dict[int, Tensor] = {}
+        for numbers in by_size.values():
+            rest = numbers
+            while rest:
+                some = rest[: self._most]
+                try:
+                    made = self._features([framed[number][1] for number in some])
+                except ExtractorError as error:
+                    if len(some) == 1 or not isinstance(error.__cause__, torch.OutOfMemoryError):
+                        raise
+                    self._most = len(some) // 2
+                    continue
+                features.update(zip(some, made, strict=True))
+                rest = rest[len(some) :]
+        return lambda: [self._feature_map(features[i], geometry) for i, (geometry, _) in enumerate(framed)]
+
+    def _framed(self, image: NDArray[np.uint8]) -> tuple[Geometry, NDArray[np.uint8]]:
         check_rgb(image, "timm extractor")
         geometry = self.geometry(*image.shape[:2])
-        pixels = frame(image, geometry, self._config["interpolation"])
-        batch = normalise(pixels, self._config["mean"], self._config["std"], self._device)
+        return geometry, frame(image, geometry, self._config["interpolation"])
+
+    def _features(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Features [B, C, h, w] of inputs of one size, on the device."""
+        mean, std = self._config["mean"], self._config["std"]
+        batch = torch.cat([normalise(one, mean, std, self._device) for one in pixels])
         with torch.inference_mode():
-            features = self._forward(batch.to(DTYPES[self._options.dtype]))[0].float().cpu().numpy()
-        grid = (features.shape[1], features.shape[2])
-        return FeatureMap(features, replace(geometry, grid=grid), self._provenance)
+            return self._forward(batch.to(DTYPES[self._options.dtype]))
+
+    def _feature_map(self, features: Tensor, geometry: Geometry) -> FeatureMap:
+        values = features.float().cpu().numpy()
+        return FeatureMap(values, replace(geometry, grid=values.shape[1:]), self._provenance)
 
     def geometry(self, height: int, width: int) -> Geometry:
         """How an image of this size lies in the model's input."""

@@ -15,14 +15,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regionflow.base.errors import UserError
 from regionflow.run import stage
 from regionflow.run.client import MOST
 from regionflow.run.costs import Meter, tell
-from regionflow.run.job import ModelCache
+from regionflow.run.job import Job, ModelCache
 from regionflow.run.leftovers import RECORD, record
 from regionflow.run.watcher import start_time
 
@@ -113,27 +113,90 @@ def _run(request: Request, connection: socket.socket, models: ModelCache, watche
         request.token.partition("-")[0],
         [output for text in request.jobs for output in stage.temporary_outputs(text, request.token)],
     )
+    if len(request.jobs) > 1 and device != "cpu" and (together := stage.together(request.jobs, request.scripts)):
+        team = Team(request, connection, models, device)
+        together(team.jobs(), team)
+        watcher.over()
+        return team.succeeded()
     for number, (text, files) in enumerate(zip(request.jobs, request.outputs, strict=True)):
         meter = Meter(models)
-        with _output_to(*files):
-            try:
-                job, outputs = stage.read(text, request.token, device, models)
-                send(connection, "started", str(number), *(str(path) for pair in outputs for path in pair))
-                stage.run(job, request.scripts)
-                tell(meter.record(job.stage, job.names, job.threads), meter.loads())
-                verdict = "done"
-            except UserError as error:
-                print(f"error: {error}", file=sys.stderr)
-                verdict = "failed" if error.passing else f"refused {error}"
-            except BaseException:
-                traceback.print_exc()
-                verdict = "failed"
+        with _output_to(*files), _judged() as judgement:
+            job, outputs = stage.read(text, request.token, device, models)
+            send(connection, "started", str(number), *(str(path) for pair in outputs for path in pair))
+            stage.run(job, request.scripts)
+            tell(meter.record(job.stage, job.names, job.threads), meter.loads())
         if number == len(request.jobs) - 1:
             watcher.over()
-        send(connection, verdict, str(number))
-        if verdict != "done":
+        send(connection, judgement.verdict, str(number))
+        if judgement.verdict != "done":
             return False
     return True
+
+
+@dataclass
+class Judgement:
+    """What became of a job: "done", "failed", or "refused " and why no other try would help."""
+
+    verdict: str = "done"
+
+
+@contextlib.contextmanager
+def _judged() -> Iterator[Judgement]:
+    """Whatever the block raises is printed, and is the verdict."""
+    judgement = Judgement()
+    try:
+        yield judgement
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        judgement.verdict = "failed" if error.passing else f"refused {error}"
+    except BaseException:
+        traceback.print_exc()
+        judgement.verdict = "failed"
+
+
+class Team:
+    """The jobs of a request that are worked on together (regionflow.run.together.Working)."""
+
+    def __init__(self, request: Request, connection: socket.socket, models: ModelCache, device: str) -> None:
+        self._request, self._connection = request, connection
+        self._meter = Meter(models)
+        self._verdicts: dict[int, str] = {}
+        self._members: list[tuple[Job, list[tuple[Path, Path]]]] = []
+        for text in request.jobs:
+            self._members.append(stage.read(text, request.token, device, models))
+
+    def jobs(self) -> list[Job]:
+        """All of them, begun with from now on."""
+        for number, (_, outputs) in enumerate(self._members):
+            send(self._connection, "started", str(number), *(str(path) for pair in outputs for path in pair))
+        return [job for job, _ in self._members]
+
+    @contextlib.contextmanager
+    def __call__(self, job: Job) -> Iterator[None]:
+        """What the block prints and raises is the job's."""
+        number = next(number for number, (member, _) in enumerate(self._members) if member is job)
+        out, err = self._request.outputs[number]
+        with _output_to(os.dup(out), os.dup(err)), _judged() as judgement:
+            yield
+        if judgement.verdict != "done":
+            self._end(number, judgement.verdict)
+
+    def done(self, job: Job) -> None:
+        """Tell what it cost, its share of what all did together, and that it is over."""
+        number, size = next(n for n, (member, _) in enumerate(self._members) if member is job), len(self._members)
+        all_cost = self._meter.record(job.stage, job.names, job.threads)
+        share = {key: getattr(all_cost, key) / size for key in ("seconds", "cpu_seconds", "load_seconds")}
+        tell(replace(all_cost, **share, batch=size), self._meter.loads() if number == 0 else 0)
+        sys.stdout.flush()
+        self._end(number, "done")
+
+    def succeeded(self) -> bool:
+        """Whether all are done."""
+        return list(self._verdicts.values()) == ["done"] * len(self._members)
+
+    def _end(self, number: int, verdict: str) -> None:
+        self._verdicts[number] = verdict
+        send(self._connection, verdict, str(number))
 
 
 def main(mode: str, where: str) -> None:

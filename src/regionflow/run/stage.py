@@ -5,14 +5,16 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from regionflow.base.files import PART
 from regionflow.run.job import Job
 from regionflow.run.models import ModelCache
+from regionflow.run.together import Working
 
 _THREAD_VARIABLES = (  # read by a library when it is first loaded
     "OMP_NUM_THREADS",
@@ -65,18 +67,41 @@ def run_whole(text: str, device: str, models: ModelCache, scripts: Path) -> None
 
 def run(job: Job, scripts: Path) -> None:
     """Call `run(job)` of the adapter `scripts/<stage>.py` with the job's number of threads."""
-    number = str(job.threads)
-    if any(os.environ.get(name) != number for name in _THREAD_VARIABLES):
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, number))
-        limit_loaded_pools(job.threads)
+    _set_threads(job)
     adapter = load_adapter(scripts, job.stage)
     limit_loaded_modules(job.threads)
     adapter(job)
 
 
-@cache
+def _set_threads(job: Job) -> None:
+    """Before the adapter's libraries are loaded, which read the variables then, and for those that are."""
+    number = str(job.threads)
+    if any(os.environ.get(name) != number for name in _THREAD_VARIABLES):
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, number))
+        limit_loaded_pools(job.threads)
+
+
+def together(texts: Sequence[str], scripts: Path) -> Callable[[Sequence[Job], Working], None] | None:
+    """The `run_together` function of the adapter of these jobs, which are of one stage and kind; None if there is none.
+
+    The adapter's `can_work_together(job)` says whether their kind can.
+    """
+    job = Job.from_json(texts[0])
+    _set_threads(job)
+    adapter = _load(scripts, job.stage)
+    able: Callable[[Job], bool] = getattr(adapter, "can_work_together", lambda job: False)
+    return adapter.run_together if able(job) else None
+
+
 def load_adapter(scripts: Path, stage: str) -> Callable[[Job], None]:
-    """The `run` function of scripts/<stage>.py, loaded once: a change of the file is seen by the next run."""
+    """The `run` function of scripts/<stage>.py."""
+    run: Callable[[Job], None] = _load(scripts, stage).run
+    return run
+
+
+@cache
+def _load(scripts: Path, stage: str) -> Any:
+    """The module scripts/<stage>.py, loaded once: a change of the file is seen by the next run."""
     if not re.fullmatch(r"\w+", stage):
         raise ValueError(f"stage {stage!r}: must be the name of an adapter in {scripts}")
     path = scripts / f"{stage}.py"
@@ -85,7 +110,7 @@ def load_adapter(scripts: Path, stage: str) -> Callable[[Job], None]:
         raise FileNotFoundError(f"stage {stage!r} has no adapter {path}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.run
+    return module
 
 
 def limit_loaded_pools(threads: int) -> None:

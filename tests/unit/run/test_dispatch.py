@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from regionflow.formats.records import read_records
 from regionflow.run import dispatch
 from regionflow.run.dispatch import Dispatcher, Paces, Work
 from regionflow.run.slots import Slots
@@ -33,6 +34,7 @@ class Run:
         self.directory = directory
         self.dispatcher = Dispatcher({"_cores": cores})
         self.errors: dict[str, str] = {}
+        self.pool = "cpu"
         self._told = threading.Condition()
 
     def submit(self, jobs: dict[str, str]) -> None:
@@ -56,7 +58,7 @@ class Run:
         job = {"stage": "obey", "inputs": {}, "outputs": {"out": f"{name}.txt"}, "options": {"do": do}, "threads": 1}
         log, needs = self.directory / f"{name}.log", {"_cores": 1}
         told = lambda error: self._over(name, error)  # noqa: E731
-        return Work(json.dumps(job).encode(), log, "cpu", "obey", needs, str(self.directory), told)
+        return Work(json.dumps(job).encode(), log, self.pool, "obey", needs, str(self.directory), told)
 
     def _over(self, name: str, error: str) -> None:
         with self._told:
@@ -133,6 +135,72 @@ def test_what_runs_elsewhere_takes_its_cores(run: Run) -> None:
         run.submit({"job": ""})
         assert not run.errors
     assert run.results(1) == {"job": ""}
+
+
+TOGETHER = """
+import os, signal
+from regionflow.base.errors import UserError
+from regionflow.run.together import in_turn
+
+def can_work_together(job):
+    return True
+
+def run(job):
+    print("alone")
+    exec(job.options["do"])
+    job.outputs["out"].write_text("done")
+
+def run_together(jobs, working):
+    in_turn(jobs, lambda some: begin(some, working), at_a_time=2)
+
+def begin(jobs, working):
+    read = []
+    for job in jobs:
+        with working(job):
+            print("read", job.outputs["out"].stem)
+            exec(job.options["do"])
+            read.append(job)
+
+    def finish():
+        for job in read:
+            with working(job):
+                print("written")
+                job.outputs["out"].write_text("done")
+                working.done(job)
+
+    return finish
+"""
+
+
+@pytest.fixture
+def card(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same with a slot that has a card, and an adapter that works on several jobs together."""
+    monkeypatch.setenv("REGIONFLOW_GPU_SLOTS", "1")
+    monkeypatch.setenv("REGIONFLOW_CARDS", "0")
+    (run.directory / "obey.py").write_text(TOGETHER)
+    run.pool = "gpu"
+    return run
+
+
+def test_jobs_together_have_each_its_log_its_file_and_its_failure(card: Run) -> None:
+    card.submit({f"job{i}": "raise UserError('a bad image')" if i == 2 else f"print('I am {i}')" for i in range(5)})
+    errors = card.results(5)
+    assert errors == {f"job{i}": "a bad image" if i == 2 else "" for i in range(5)}
+    assert card.log("job2").endswith("error: a bad image\n") and not (card.directory / "job2.txt").exists()
+    for i in (0, 1, 3, 4):
+        read, own, written, cost = card.log(f"job{i}").splitlines()
+        assert read.startswith(f"read .job{i}.") and (own, written) == (f"I am {i}", "written")
+        assert " s in gpu-0 (process " in cost
+        assert (card.directory / f"job{i}.txt").read_text() == "done"
+    assert {record.batch for record in read_records("obey", card.directory / "logs/records")} == {5}
+
+
+def test_where_a_resident_dies_over_several_jobs_each_is_tried_alone(card: Run) -> None:
+    card.submit({f"job{i}": "os.kill(os.getpid(), signal.SIGKILL)" if i == 2 else "" for i in range(4)})
+    errors = card.results(4)
+    assert errors.pop("job2").startswith("The worker of slot gpu-0 died during the job")
+    assert set(errors.values()) == {""}
+    assert "alone\n" in card.log("job3")
 
 
 def test_requests_are_as_long_as_the_pace_of_their_kind_allows() -> None:
