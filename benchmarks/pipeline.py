@@ -142,9 +142,9 @@ def compare(folder: Path) -> None:
         theirs = json.loads((folder / "reference/regions" / f"{name}.json").read_text())
         mine = read_regions(folder / "results/regions/default" / f"{name}.json").annotations
         pooled = np.load(folder / "reference/pooled" / f"{name}.npy")
-        place = {json.dumps(a["segmentation"]): i for i, a in enumerate(theirs)}
+        place = {a["segmentation"]["counts"]: i for i, a in enumerate(theirs)}
         for i, annotation in enumerate(mine):
-            j = place.get(json.dumps(annotation["segmentation"]))
+            j = place.get(annotation["segmentation"]["counts"])
             if j is not None:
                 equal += 1
                 worst = max(worst, float(np.abs(ours.features[start + i] - pooled[j]).max()))
@@ -181,7 +181,7 @@ def features_script(folder: Path, out: Path, settings: dict[str, Any]) -> None:
     config = model.pretrained_cfg
     mean, std = (torch.tensor(config[key])[:, None, None] for key in ("mean", "std"))
     for name, image in photos_of(folder):
-        pixels = (torch.from_numpy(image).permute(2, 0, 1).float() / 255 - mean) / std
+        pixels = (torch.tensor(image).permute(2, 0, 1).float() / 255 - mean) / std
         with torch.inference_mode():
             (maps,) = model.forward_intermediates(pixels[None], indices=[-1], norm=True, intermediates_only=True)
         np.save(out / f"{name}.npy", maps[0].numpy())

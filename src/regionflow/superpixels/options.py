@@ -24,3 +24,5 @@ class SlicOptions(Options):
     """Whether every superpixel is one connected piece."""
     slic_zero: bool = False
     """SLICO: compactness adapted per superpixel."""
+    max_megapixels: float | None = Field(None, gt=0)
+    """Find superpixels on a smaller copy of an image with more megapixels; labels are enlarged. null: never."""
