@@ -13,7 +13,6 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/targets.smk"
-include: "rules/inputs.smk"
 include: "rules/run.smk"
 include: "rules/weights.smk"
 include: "rules/images.smk"
@@ -32,14 +31,15 @@ include: "rules/verify.smk"
 include: "rules/shards.smk"
 
 
-localrules:
-    all,
-
-
 rule all:
     default_target: True
     input:
         targets,
+    localrule: True
+
+
+onstart:
+    begin_levels()
 
 
 onsuccess:

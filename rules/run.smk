@@ -10,6 +10,7 @@ from regionflow.run.needs import Megapixels, memory, minutes, need_of
 from regionflow.run.stages import STAGES, runtime, stage_options
 
 
+include: "inputs.smk"
 include: "slots.smk"
 
 

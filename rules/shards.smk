@@ -5,6 +5,7 @@ include: "internals.smk"
 include: "steps.smk"
 include: "levels.smk"
 include: "inner.smk"
+include: "begin.smk"
 
 
 record_every_image_as_one()

@@ -44,13 +44,18 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
     if limit == 0:  # no cards, please: models run on the CPU slots, and rules that ask for gpu=1 must be able to start
         limit_gpu(workflow, planned.cpu)
     environment = planned.environment()
-    os.environ.update(environment, REGIONFLOW_SCRIPTS=str(scripts))
+    os.environ.update(environment, REGIONFLOW_SCRIPTS=str(scripts), REGIONFLOW_WORKER_LOGS=worker_logs())
     leftovers.remove_at_exit(Path(environment["REGIONFLOW_RUN_DIR"]))
     on_cluster = workflow.resource_settings.nodes is not None and not workflow.remote_exec
     if not on_cluster:
         logger.info(f"regionflow: {planned.describe()}")
         if obstacle:
             logger.warning(f"regionflow: no warm workers, since {obstacle}; every job starts cold.")
+
+
+def worker_logs():
+    """The folder for the logs of residents: one for each allocation of a cluster, where several write at once."""
+    return "/".join(["logs/workers", *filter(None, [os.environ.get("SLURM_JOB_ID")])])
 
 
 def client_command(pool):

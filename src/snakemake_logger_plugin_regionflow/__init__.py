@@ -1,12 +1,18 @@
 """Snakemake's console for people with many images: `snakemake --logger regionflow`, which profiles/default sets.
 
+A run in shards shows the jobs of its inner runs, which tell it how far they are (regionflow.run.shard_progress).
+
 In place of ten lines for every job it shows how far each stage is: a table that stays at the foot of a terminal, or
 a line every half minute where stderr is a file. Warnings, errors with their logs, and what a run says at its
 begin and end are printed as ever, and .snakemake/log holds every line that Snakemake would have printed.
 """
 
 import logging
+import os
 import sys
+import threading
+import time
+from contextlib import suppress
 
 from rich.console import Console
 from rich.live import Live
@@ -15,7 +21,11 @@ from snakemake.logging import ColorizingTextHandler
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from regionflow.formats.shards import WHOLE_SET
+from regionflow.run import turns
+from regionflow.run.inner import Inner
 from regionflow.run.progress import Tally, stages_of
+from regionflow.run.shard_progress import SHARDS, report
 
 _SECONDS_BETWEEN_LINES = 30.0
 _PER_JOB = {LogEvent.JOB_INFO, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED, LogEvent.PROGRESS, LogEvent.SHELLCMD}
@@ -37,6 +47,11 @@ class LogHandler(LogHandlerBase):
         self._live: Live | None = None
         self._tally: Tally | None = None
         self._printed = self._last = 0.0  # when the count was shown, and when something was last logged
+        self._inner = Inner.current()
+        self._reported = 0.0  # when an inner run last told the outer one
+        self._jobs: dict[int, tuple[str, str]] = {}  # phase and shard of the jobs of an outer run
+        self._over = threading.Event()
+        self._clock: threading.Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count, show, or print."""
@@ -59,25 +74,65 @@ class LogHandler(LogHandlerBase):
             return
         elif event == LogEvent.JOB_INFO:
             self._tally.started(fields["jobid"], fields["rule_name"], record.created)
+            self._shard_started(fields["jobid"], dict(fields.get("wildcards") or {}))
         elif event == LogEvent.JOB_FINISHED:
             self._tally.finished(fields["job_id"], record.created)
+            if fields["job_id"] in self._jobs:
+                SHARDS.finished.add(self._jobs[fields["job_id"]])
         elif event == LogEvent.JOB_ERROR:
             self._tally.lost(fields["jobid"])
+        if self._inner is not None:
+            self._tell_outer_run(self._inner, record.created)
+
+    def _shard_started(self, job: int, wildcards: dict[str, str]) -> None:
+        key = wildcards.get("phase", ""), wildcards.get("shard", WHOLE_SET)
+        if key not in SHARDS.expected:
+            return
+        self._jobs[job] = key
+        SHARDS.running.add(key)
+        if self._clock is None:  # inner runs go on while nothing is logged here
+            self._clock = threading.Thread(target=self._look_now_and_then, daemon=True)
+            self._clock.start()
+
+    def _look_now_and_then(self) -> None:
+        while not self._over.wait(1.0):
+            with self.lock or threading.Lock():
+                self._show(time.time())
+
+    def _tell_outer_run(self, inner: Inner, now: float) -> None:
+        assert self._tally is not None
+        left = sum(self._tally.total.values()) - sum(self._tally.done.values())
+        if left <= int(os.environ.get("REGIONFLOW_CPU_SLOTS", "1")):
+            turns.pass_on()
+        if now - self._reported > 1.0 or not left:
+            self._reported = now
+            with suppress(OSError):
+                report(inner, self._tally)
 
     def _show(self, now: float) -> None:
         if self._tally is None:
             return
-        over = self._tally.all_done()
+        tally, images = self._shown()
+        over = tally.all_done()
         if self._console.is_terminal:
             if self._live is None:
                 self._live = Live(console=self._console, auto_refresh=False, transient=True)
                 self._live.start()
             if over or now - self._printed > 0.2:
                 self._printed = now
-                self._live.update(self._tally.table(now), refresh=True)
+                self._live.update(tally.table(now, images), refresh=True)
         elif over or now - self._printed > _SECONDS_BETWEEN_LINES:
             self._printed = now
-            self._console.print(self._tally.line(now), markup=False)
+            self._console.print(tally.line(now, images), markup=False)
+
+    def _shown(self) -> tuple[Tally, str]:
+        """What is counted: the jobs of this run, or of all its inner runs, and how many images are through."""
+        assert self._tally is not None
+        if not SHARDS.expected:
+            return self._tally, ""
+        tally = SHARDS.tally(self._tally.begin)
+        tally.failed |= {-job for job in self._tally.failed}
+        return tally, SHARDS.images()
 
     def _print(self, record: logging.LogRecord) -> None:
         if self._live is None:
@@ -88,10 +143,13 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """Take the table from the terminal and leave the last count."""
+        self._over.set()
         if self._live is not None:
             self._live.stop()
-        if self._tally is not None and (self._live is not None or not self._tally.all_done()):
-            self._console.print(self._tally.line(self._last), markup=False)
+        if self._tally is not None:
+            tally, images = self._shown()
+            if self._live is not None or not tally.all_done():
+                self._console.print(tally.line(self._last, images), markup=False)
         self._live = self._tally = None
         super().close()
 

@@ -163,7 +163,7 @@ class Slot:
         self.over = over
         self.name = f"{pool}-{number}"
         self.address = f"{ENV['REGIONFLOW_RUN_DIR']}/{self.name}.sock"
-        self.log = f"logs/workers/{self.name}.log"
+        self.log = f"{ENV.get('REGIONFLOW_WORKER_LOGS', 'logs/workers')}/{self.name}.log"
         cards = [card for card in ENV["REGIONFLOW_CARDS"].split(",") if card] if pool == "gpu" else []
         self.card = cards[number % len(cards)] if cards else ""
         conda = ENV.get("CONDA_PREFIX", "")  # the environment of the rule (--sdm conda), or the one of snakemake itself

@@ -144,8 +144,8 @@ def _write(name: str, text: str) -> Path:
 
 def _phase(fields: Mapping[str, Any]) -> Phase:
     lists = {name: tuple(fields[name]) for name in ("patterns", "rules", "after", "files")}
-    reads = tuple((pattern, name) for pattern, name in fields["reads"])
-    return Phase(name=fields["name"], per_image=fields["per_image"], reads=reads, recorded=fields["recorded"], **lists)
+    pairs = {name: tuple(map(tuple, fields[name])) for name in ("reads", "jobs")}
+    return Phase(**{**fields, **lists, **pairs})
 
 
 def _newest(phase: Phase, job: Mapping[str, Any]) -> dict[str, str]:

@@ -6,6 +6,7 @@ Everything follows from the rules' inputs: a new stage or target needs no entry 
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -45,6 +46,7 @@ class Phase:
     after: the phases whose summaries it waits for.
     reads: phases by images whose files a step of the whole set reads, for each pattern.
     files: files of the whole set that the outer run makes itself and that this phase waits for.
+    jobs: steps of each rule: jobs for an image, or for the set.
     recorded: a hash of all that Snakemake compares of its steps.
     """
 
@@ -55,6 +57,7 @@ class Phase:
     after: tuple[str, ...]
     reads: tuple[tuple[str, str], ...]
     files: tuple[str, ...]
+    jobs: tuple[tuple[str, int], ...] = ()
     recorded: str = ""
 
 
@@ -172,6 +175,7 @@ def _phase(steps: list[Step], graph: _Graph, of_step: dict[Step, str], single: t
         after=tuple(sorted(set(after))),
         reads=tuple(sorted(reads.items())),
         files=tuple(sorted(set(files))),
+        jobs=tuple(Counter(step.rule for step in steps).items()),
         recorded=_hash(recorded),
     )
 

@@ -67,28 +67,29 @@ class Tally:
             parts.append(f"{duration(left)} left")
         return ", ".join([*parts, f"{len(self.failed)} failed"])
 
-    def line(self, now: float) -> str:
-        """The same with every stage that has begun and is not over, for a log."""
+    def line(self, now: float, more: str = "") -> str:
+        """The same with every stage that has begun and is not over, for a log; `more` stands behind the first."""
         active = [
             f"{stage} {self.done[stage]}/{total} ({self.images_per_second(stage, now):.1f}/s)"
             for stage, total in self.total.items()
             if 0 < self.done[stage] < total
         ]
-        return "; ".join([self.summary(now), *active])
+        return "; ".join(filter(None, [self.summary(now), more, *active]))
 
-    def table(self, now: float) -> RenderableType:
-        """The same as a table with a bar for each stage, for a terminal."""
+    def table(self, now: float, more: str = "") -> RenderableType:
+        """The same as a table with a bar for each stage, for a terminal; `more` stands at its foot."""
         table = Table.grid(padding=(0, 1))
         for stage, total in self.total.items():
             done = self.done[stage]
             rate = f"{self.images_per_second(stage, now):.1f}/s" if total > 1 and done else ""
             table.add_row(stage, ProgressBar(total=total, completed=done, width=30), f"{done}/{total}", rate)
-        return Group(table, Text(self.summary(now), style="bold red" if self.failed else "bold"))
+        foot = "; ".join(filter(None, [self.summary(now), more]))
+        return Group(table, Text(foot, style="bold red" if self.failed else "bold"))
 
 
 def stages_of(stats: Mapping[str, int]) -> dict[str, int]:
-    """Snakemake's job counts without their sum and without the target that only collects."""
-    return {stage: count for stage, count in stats.items() if stage not in ("total", "all")}
+    """Snakemake's job counts without their sum and without the targets that only collect."""
+    return {stage: count for stage, count in stats.items() if stage not in ("total", "all", "wanted")}
 
 
 def duration(seconds: float) -> str:
