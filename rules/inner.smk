@@ -91,8 +91,9 @@ def inner_arguments(phase, threads):
     arguments += ["--configfile", *workflow.configfiles] if workflow.configfiles else []
     arguments += ["--retries", wishes["retries"]]
     arguments += ["--latency-wait", execution.latency_wait, "--rerun-incomplete", "--show-failed-logs"]
-    arguments += ["--scheduler", "greedy", "--scheduler-subsample", 1000, "--logger", "regionflow", "--nocolor"]
-    arguments += ["--executor", "local" if workflow.executor_plugin.name == "local" else "regionflow"]
+    ours = workflow.executor_plugin.name != "local"
+    arguments += ["--executor", "regionflow" if ours else "local", "--scheduler", "regionflow" if ours else "greedy"]
+    arguments += ["--scheduler-subsample", 1000, "--logger", "regionflow", "--nocolor"]
     flags = {
         "--keep-going": wishes["keep_going"],
         "--keep-incomplete": execution.keep_incomplete,

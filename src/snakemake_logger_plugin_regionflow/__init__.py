@@ -47,6 +47,7 @@ class LogHandler(LogHandlerBase):
         self._live: Live | None = None
         self._tally: Tally | None = None
         self._printed = self._last = 0.0  # when the count was shown, and when something was last logged
+        self._told_over = False
         self._inner = Inner.current()
         self._reported = 0.0  # when an inner run last told the outer one
         self._jobs: dict[int, tuple[str, str]] = {}  # phase and shard of the jobs of an outer run
@@ -113,7 +114,8 @@ class LogHandler(LogHandlerBase):
         if self._tally is None:
             return
         tally, images = self._shown()
-        over = tally.all_done()
+        over = tally.all_done() and not self._told_over
+        self._told_over = tally.all_done()
         if self._console.is_terminal:
             if self._live is None:
                 self._live = Live(console=self._console, auto_refresh=False, transient=True)

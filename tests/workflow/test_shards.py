@@ -65,6 +65,7 @@ def test_the_run_says_what_it_is_and_where_the_results_are_once(runs: tuple[Work
     assert output.count("regionflow: look at") == 1
     assert output.count("all images could be read") == 1
     assert f"results/report/{VARIANT}/contact_sheet.jpg" in output
+    assert output.count("jobs, 0 failed; images: 7/7 to pooled, 7/7 to overlay") == 1
 
 
 def test_what_a_run_in_shards_has_made_is_up_to_date_without(workspace: Workspace) -> None:
