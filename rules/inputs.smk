@@ -120,3 +120,12 @@ def part_files(wildcards):
     """What `snakemake --cores all parts` makes."""
     files = [rules.parts_model.output.model, rules.parts_agreement.output.table]
     return files + ([rules.parts_test.output.accuracy] if has_classes(IMAGES) else [])
+
+
+def refuse_unreachable_weights():
+    """End a run at its start if it would wait for weights that are not there and cannot be downloaded from here."""
+    stages = {"masks": "segmenters", "features": "extractors"}
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in stages]
+    variants = {(group := stages[job.rule.name], job.wildcards[GROUPS[group]]) for job in jobs}
+    if problems := list(preflight.network_problems(CONFIG, variants)):
+        raise WorkflowError("\n".join(["These weights are missing:", *problems]))

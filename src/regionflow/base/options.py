@@ -68,6 +68,10 @@ class Kind(Options):
         """What is known to fail before any job starts, each as "key: reason"; missing weights are told elsewhere."""
         yield from ()
 
+    def needs_network(self) -> Iterator[str]:
+        """What it would have to download when its first job runs and cannot from here, each as "key: reason"."""
+        yield from ()
+
     def content_of(self, image: str | None) -> str | None:
         """sha256 of what it reads about an image beside image and weights, of all images for None; None for nothing.
 

@@ -25,7 +25,8 @@ code that uses them, by `make config-docs`; a test fails when they differ.
 
 def schema() -> str:
     """The JSON schema of the configuration."""
-    return json.dumps(Config.model_json_schema(), indent=1) + "\n"
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:regionflow:config"}
+    return json.dumps(about | Config.model_json_schema(), indent=1) + "\n"
 
 
 def reference() -> str:

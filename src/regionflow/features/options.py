@@ -76,6 +76,13 @@ class TimmOptions(ExtractorKind):
         """The local weight file; timm looks after its own."""
         return None if self.checkpoint is None else Path(self.checkpoint)
 
+    def needs_network(self) -> Iterator[str]:
+        """Timm's own weights, where they are not in its cache."""
+        if self.checkpoint is None and self.random_seed is None:
+            from regionflow.features.timm_cache import cannot_be_had
+
+            yield from cannot_be_had(self.model)
+
     def problems(self) -> Iterator[str]:
         """A model that timm does not know. Importing timm takes seconds, so the answer is remembered."""
         problem = remembered(f"problem of timm model {self.model}", version("timm"), lambda: _unknown(self.model))

@@ -1,7 +1,7 @@
 """What can be known to fail before any job starts: the configuration, images, weights, models, the device."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,11 +18,15 @@ from regionflow.run.slots import visible_cards
 from regionflow.run.stages import model_path
 from regionflow.semantics.options import NamingOptions
 from regionflow.semantics.renamed import naming_problems
-from regionflow.weights.files import missing_weights
+from regionflow.weights.files import missing_weights, unreachable_weights
 
 
 def prepare(
-    values: Mapping[str, Any], *, starts: bool = True, works: bool = True, images: ImageSet | None = None
+    values: Mapping[str, Any],
+    *,
+    starts: bool = True,
+    works: bool = True,
+    images: ImageSet | None = None,
 ) -> tuple[Config, ImageSet]:
     """The configuration and the images by id, checked.
 
@@ -77,6 +81,15 @@ def set_problems(config: Config, images: ImageSet) -> Iterator[str]:
     for key, options in targeted(config):
         if isinstance(options, Kind) and images.images:
             yield from (f"{key}.{problem}" for problem in options.problems_with(images.images))
+
+
+def network_problems(config: Config, variants: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """One line per variant, by its group and name, whose weights would have to be downloaded and cannot from here."""
+    for group, name in sorted(set(variants)):
+        options = getattr(config, group)[name]
+        if isinstance(options, Kind):
+            problems = (*unreachable_weights(options), *options.needs_network())
+            yield from (f"{group}.{name}.{problem}" for problem in problems)
 
 
 def part_problems(config: Config) -> list[str]:

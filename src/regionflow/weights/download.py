@@ -1,7 +1,11 @@
 """Download a file: resumed where it broke off, checked, and under its final name only when it is whole."""
 
+import os
+import socket
+import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,8 @@ from regionflow.base.errors import UserError
 from regionflow.base.files import sha256_of
 
 CHUNK = 1 << 20
+Progress = Callable[[int, int | None], None]
+"""Told the bytes that are there, and those of the whole file where the server says so."""
 
 
 class DownloadError(UserError):
@@ -20,7 +26,13 @@ class DownloadError(UserError):
 
 
 def download(
-    url: str, target: Path, sha256: str | None = None, max_bytes: int | None = None, timeout: float = 60.0
+    url: str,
+    target: Path,
+    sha256: str | None = None,
+    max_bytes: int | None = None,
+    *,
+    timeout: float = 60.0,
+    progress: Progress | None = None,
 ) -> str:
     """Fetch `url` to `target` and return the file's sha256 in hex.
 
@@ -33,6 +45,7 @@ def download(
         sha256: what the file must hash to; None accepts any.
         max_bytes: a larger file is refused before or while it comes; None takes any size.
         timeout: seconds without a byte until the connection counts as broken.
+        progress: called after every megabyte.
 
     Raises:
         DownloadError: no connection, an error from the server, a redirect elsewhere, an HTML page instead of a file,
@@ -42,7 +55,7 @@ def download(
     target.parent.mkdir(parents=True, exist_ok=True)
     if not url.startswith(("https://", "http://")):
         raise DownloadError(f"{url} is no https address.")
-    _fetch(url, part, max_bytes, timeout)
+    _fetch(url, part, max_bytes, timeout, progress)
     found = sha256_of(part)
     if sha256 is not None and found != sha256:
         part.unlink()
@@ -61,14 +74,47 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(request, *details)
 
 
-def _fetch(url: str, part: Path, max_bytes: int | None, timeout: float) -> None:
+def told_in_steps(tell: Callable[[str], None], percent: int = 5) -> Progress:
+    """A progress that tells a line every so many percent, for a log."""
+    last = -1
+
+    def told(there: int, whole: int | None) -> None:
+        nonlocal last
+        step = there * 100 // (whole * percent) if whole else there >> 26
+        if step > last:
+            last = step
+            tell(f"{there / 1e6:.0f} MB" + (f" of {whole / 1e6:.0f} MB ({there / whole:.0%})" if whole else ""))
+
+    return told
+
+
+def reachable(url: str, seconds: float = 5.0) -> bool:
+    """Whether the name of an address's host can be looked up now; true behind a proxy, which looks up for us."""
+    scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
+    if os.environ.get(f"{scheme}_proxy") or os.environ.get(f"{scheme.upper()}_PROXY"):
+        return True
+    answers: list[object] = []
+
+    def look_up() -> None:
+        try:
+            answers.extend(socket.getaddrinfo(host, 443))
+        except OSError:
+            return
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return bool(answers)
+
+
+def _fetch(url: str, part: Path, max_bytes: int | None, timeout: float, progress: Progress | None) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         with urllib.request.build_opener(_SameScheme).open(request, timeout=timeout) as response:
             _refuse_html(url, response)
             resume = have > 0 and response.status == 206 and _start(response.headers.get("Content-Range"), have) == have
-            _write(url, response, part, resume, max_bytes)
+            _write(url, response, part, resume, max_bytes, progress=progress)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have and have == _total(error.headers.get("Content-Range")):
             return  # the part was already whole
@@ -81,7 +127,9 @@ def _fetch(url: str, part: Path, max_bytes: int | None, timeout: float) -> None:
         raise DownloadError(f"{url} broke off after {size} bytes ({reason}). Run again to resume.") from None
 
 
-def _write(url: str, response: HTTPResponse, part: Path, resume: bool, max_bytes: int | None) -> None:
+def _write(
+    url: str, response: HTTPResponse, part: Path, resume: bool, max_bytes: int | None, *, progress: Progress | None
+) -> None:
     """Write what comes: as much as the server announced, and no more than the file can have."""
     announced = response.headers.get("Content-Length")
     received, size = 0, part.stat().st_size if resume else 0
@@ -97,6 +145,8 @@ def _write(url: str, response: HTTPResponse, part: Path, resume: bool, max_bytes
                 part.unlink()
                 raise DownloadError(_too_large(url, size + received, max_bytes))
             file.write(chunk)
+            if progress is not None:
+                progress(size + received, None if announced is None else size + int(announced))
     if announced is not None and received != int(announced):
         raise ConnectionError(f"{int(announced) - received} bytes are missing")
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from regionflow.base.files import sha256_of
 from regionflow.base.options import Kind
 from regionflow.base.remember import remembered
+from regionflow.weights.download import reachable
 from regionflow.weights.published import PUBLISHED, Checkpoint
 
 
@@ -29,6 +31,19 @@ def missing_weights(options: Kind) -> Iterator[str]:
         yield f"checkpoint: {path} is not there; {advice} beforehand"
     else:
         yield f"checkpoint: {path} is not there; put the file there or change the key"
+
+
+def unreachable_weights(options: Kind) -> Iterator[str]:
+    """The same for a file that would be downloaded, if its address cannot be reached from here."""
+    path = options.weights()
+    if path is None or path.is_file():
+        return
+    checkpoint = downloadable(path)
+    if checkpoint is not None and not reachable(checkpoint.url):
+        yield (
+            f"checkpoint: {path} is not there, and {urlsplit(checkpoint.url).hostname} cannot be reached to download "
+            f"it: fetch {checkpoint.url} on another machine and put it to {path.absolute()} (sha256 {checkpoint.sha256})"
+        )
 
 
 def missing_here(options: Kind) -> Iterator[str]:

@@ -54,8 +54,10 @@ def server() -> Iterator[str]:
 
 def test_whole_file(server: str, tmp_path: Path) -> None:
     target = tmp_path / "new" / "weights.pth"
-    assert download(server + "/file", target, SHA256) == SHA256
+    seen: list[tuple[int, int | None]] = []
+    assert download(server + "/file", target, SHA256, progress=lambda *progress: seen.append(progress)) == SHA256
     assert target.read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert list(target.parent.iterdir()) == [target]
 
 
