@@ -42,7 +42,8 @@ def unreachable_weights(options: Kind) -> Iterator[str]:
     if checkpoint is not None and not reachable(checkpoint.url):
         yield (
             f"checkpoint: {path} is not there, and {urlsplit(checkpoint.url).hostname} cannot be reached to download "
-            f"it: fetch {checkpoint.url} on another machine and put it to {path.absolute()} (sha256 {checkpoint.sha256})"
+            f"it: fetch {checkpoint.url} on another machine and put it to {path.absolute()} "
+            f"(sha256 {checkpoint.sha256})"
         )
 
 
