@@ -25,11 +25,11 @@ rule weights:
         "logs/weights/{weights}.log",
     conda:
         ENV
-    message:
-        "Downloading {output.weights}; how far it is: {log}"
     resources:
         **needs("weights"),
     params:
         **stage("weights"),
+    message:
+        "Downloading {output.weights}; how far it is: {log}"
     shell:
         RUN
