@@ -146,6 +146,8 @@ def workspace(folder: Path, photos: int, warm: bool = True) -> Path:
 
     folder.mkdir(parents=True)
     save_photos(folder / "photos", [f"{number:05d}.png" for number in range(photos)])
+    for photo in (folder / "photos").iterdir():
+        os.utime(photo, (0, 0))  # images.tsv tells the time, and files of several sides are compared
     save_small_sam(folder / "sam.pth")
     config = {
         "images": {"dir": "photos"},

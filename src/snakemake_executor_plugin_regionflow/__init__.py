@@ -21,6 +21,7 @@ from regionflow.run.dispatch import Dispatcher, Work
 from regionflow.run.handover import RUN
 
 _BASH_PREFIX = "set -euo pipefail; "
+_DEFAULT_RATE = (100, 1)  # jobs, seconds
 _SWITCH_SECONDS = 0.001  # how long a thread that hears of a job's end waits for the one that schedules; Python: 0.005
 
 
@@ -28,6 +29,19 @@ def kind_of(job: Any) -> Hashable:
     """What jobs have in common that may go to a resident together: the rule and the variant, threads, TMPDIR."""
     names = tuple(item for item in job.wildcards_dict.items() if item[0] != "image")
     return job.rule.name, names, job.threads, job.resources.get("tmpdir")
+
+
+def without_rate_limit(scheduler: Any) -> None:
+    """Start jobs as they come, if nobody asked for another rate than Snakemake's 100 a second.
+
+    That limit is meant for clusters. It starts a timer in every round of scheduling, which is another round one second
+    later, with another timer: after a thousand jobs there are a thousand rounds a second. Internal to Snakemake:
+    tested, and pinned below 10.
+    """
+    limiter = getattr(scheduler, "job_rate_limiter", None)
+    if limiter is not None and (limiter.max_jobs, limiter.timespan) == _DEFAULT_RATE:
+        scheduler.job_rate_limiter = None
+        scheduler.resources["_job_count"] = sys.maxsize
 
 
 class Executor(LocalExecutor):
@@ -50,6 +64,7 @@ class Executor(LocalExecutor):
 
     def run_jobs(self, jobs: Sequence[Any]) -> None:
         """Run jobs that were chosen at the same time."""
+        without_rate_limit(self.workflow.scheduler)
         works = []
         for job in jobs:
             self.run_job_pre(job)

@@ -29,14 +29,13 @@ class Scheduler(SchedulerBase):
         """As many of the jobs that could start as there is room for, the most urgent first."""
         scheduler = self.dag.workflow.scheduler
         room = {name: float(limit) for name, limit in scheduler.global_resources.items() if limit != sys.maxsize}
-        if "_job_count" in available_resources:
-            room["_job_count"] = float(available_resources["_job_count"])
         for job in scheduler.running:
             _take(room, job)
-        chosen = []
+        chosen: list[Any] = []
+        most = int(available_resources.get("_job_count", sys.maxsize))  # what a limit of jobs per second leaves
         if room.get("_cores", 1) > 0:
             for job in sorted(selectable_jobs, key=lambda job: _urgency(job, input_sizes), reverse=True):
-                if _fits(room, job):
+                if len(chosen) < most and _fits(room, job):
                     _take(room, job)
                     chosen.append(job)
                     if room.get("_cores", 1) <= 0:
@@ -62,5 +61,4 @@ def _fits(room: Mapping[str, float], job: Any) -> bool:
 def _take(room: dict[str, float], job: Any) -> None:
     share, needs = _share(job), job.scheduler_resources
     for name in room:
-        if name != "_job_count":
-            room[name] -= needs.get(name, 0) * share
+        room[name] -= needs.get(name, 0) * share

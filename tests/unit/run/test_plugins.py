@@ -1,0 +1,73 @@
+"""What our plugins rely on inside Snakemake, and what the scheduler chooses."""
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from snakemake.scheduling.job_scheduler import JobRateLimiter
+from snakemake.settings.types import MaxJobsPerTimespan
+
+import snakemake_scheduler_plugin_regionflow as plugin
+from regionflow.run.dispatch import Paces
+from snakemake_executor_plugin_regionflow import without_rate_limit
+
+
+@pytest.mark.parametrize(("rate", "stays"), [("100/1s", False), ("5/1s", True), ("100/1m", True)])
+def test_only_the_default_rate_is_lifted(rate: str, stays: bool) -> None:
+    limiter = JobRateLimiter(MaxJobsPerTimespan.parse_choice(rate))
+    scheduler = SimpleNamespace(job_rate_limiter=limiter, resources={"_job_count": 7})
+    without_rate_limit(scheduler)
+    assert (scheduler.job_rate_limiter is limiter) == stays
+    assert scheduler.resources["_job_count"] == (7 if stays else sys.maxsize)
+    without_rate_limit(SimpleNamespace())
+
+
+class FakeJob(SimpleNamespace):
+    """A job with one core and no inputs."""
+
+    def is_group(self) -> bool:
+        return False
+
+
+def job(rule: str, number: int, priority: int = 0, cores: int = 1) -> Any:
+    return FakeJob(
+        rule=SimpleNamespace(name=rule),
+        wildcards_dict={"image": str(number)},
+        threads=cores,
+        resources={},
+        priority=priority,
+        input=[],
+        scheduler_resources={"_cores": cores},
+    )
+
+
+def chosen(patch: pytest.MonkeyPatch, seconds: dict[str, float], jobs: list[Any], running: list[Any]) -> list[Any]:
+    """What is chosen with two cores, where jobs of rules take so long."""
+    patch.setattr(plugin, "PACES", Paces({(rule, (), 1, None): pace for rule, pace in seconds.items()}))
+    within = SimpleNamespace(global_resources={"_cores": 2, "_nodes": sys.maxsize}, running=running)
+    dag: Any = SimpleNamespace(workflow=SimpleNamespace(scheduler=within))
+    scheduler = plugin.Scheduler(dag, None, None)  # type: ignore[arg-type]
+    return list(scheduler.select_jobs(jobs, jobs, {"_cores": 0, "_job_count": sys.maxsize}, {}))
+
+
+def test_long_jobs_and_those_that_nobody_knows_are_not_chosen_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [job("new", i) for i in range(9)] + [job("long", i) for i in range(9)]
+    assert len(chosen(monkeypatch, {"long": 5.0}, jobs, [])) == 2
+    assert len(chosen(monkeypatch, {"long": 5.0}, jobs, jobs[:1])) == 1
+    assert chosen(monkeypatch, {"long": 5.0}, jobs, jobs[:2]) == []
+
+
+def test_short_jobs_are_chosen_ahead_and_the_urgent_ones_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = [job("short", i) for i in range(99)]
+    urgent = job("new", 0, priority=1)
+    made = chosen(monkeypatch, {"short": 0.03}, [*short, urgent], [])
+    assert made[0] is urgent
+    assert len(made) == 1 + 20  # one core, two requests of ten
+    assert len(chosen(monkeypatch, {"short": 0.03}, short, short[:25])) == 15
+
+
+def test_what_needs_more_cores_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = job("wide", 0, cores=2)
+    assert chosen(monkeypatch, {}, [wide], [job("new", 0)]) == []
+    assert chosen(monkeypatch, {}, [wide], []) == [wide]
