@@ -275,6 +275,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few images: shows that it works, not how fast it is")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--cold-images", type=int, default=20)
+    parser.add_argument("--long-jobs", type=int, default=200)
     parser.add_argument("--slots", type=int, default=2)
     arguments = parser.parse_args()
     images, cold_images = (12, 2) if arguments.quick else (arguments.images, arguments.cold_images)
@@ -289,7 +290,7 @@ def main() -> None:
         sides["plain loop over its jobs"] = by_loop = run_loop(loop, jobs, slots)
         sides["client"] = by_client = run_workflow(client, slots, *CLIENT)
         floor_ms, floor_cpu_ms = floor(folder, images, round(len(jobs) / images), slots)
-        long_jobs = 12 if arguments.quick else 200
+        long_jobs = 12 if arguments.quick else arguments.long_jobs
         by_long, by_long_loop = long_stages(folder / "long", long_jobs, slots)
         sides[f"{long_jobs} long stages"], sides["loop over long stages"] = by_long, by_long_loop
         few = {warm: workspace(folder / f"warm-{warm}", cold_images, warm) for warm in (True, False)}
