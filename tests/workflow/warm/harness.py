@@ -41,7 +41,7 @@ class FakeWorkflow:
             "--workflow-profile",
             "none",
             "--scheduler",
-            "greedy",
+            "regionflow" if executor == "regionflow" else "greedy",
             "--rerun-incomplete",
             "--show-failed-logs",
             "--executor",
