@@ -1,14 +1,17 @@
 """Pictures for people: overlays, the contact sheet, and with `snakemake report` the page."""
 
 
+include: "report_inputs.smk"
+
+
 localrules:
     report,
 
 
 rule report:
-    """The page of every variant under targets."""
+    """The page of every variant under targets, and those over all of them."""
     input:
-        pages,
+        all_pages,
 
 
 rule page:
@@ -88,3 +91,6 @@ rule contact_sheet:
         images=MEMBERS,
     shell:
         RUN
+
+
+include: "report_set.smk"

@@ -283,6 +283,8 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "report/{extractor}/{regions}/overlays/{image}.jpg": _picture,
     "report/{extractor}/{regions}/contact_sheet.jpg": _picture,
     "report/{extractor}/{regions}/report.html": _text,
+    "report/index.html": _text,
+    "report/evaluation.html": _text,
     "shards/{phase}/{shard}.json": lambda place: read_summary(place.path),
     "shards/{phase}/set.json": lambda place: read_summary(place.path),
 }

@@ -39,7 +39,7 @@ def make(root: Path, images: tuple[str, ...] = ("a", "sub/b"), regions: int = 4)
         rows = rng.random((len(ids), CHANNELS), np.float32)
         write_pooled(root / f"pooled/daisy/default/{image}.h5", rows, made.annotations, ["pooled"] * len(ids), **about)
         cluster, distance = np.arange(len(ids)) % 2, np.ones(len(ids))
-        labelled = labels_of(image, ids, cluster, distance, {"masks": 0.5}, regions_sha256=made.sha256)
+        labelled = labels_of(image, ids, cluster, distance, {"masks": 0.5, "regions": 1.0}, regions_sha256=made.sha256)
         write_labels(root / f"labels/daisy/default/{image}.json", labelled)
         write_label_map(root / f"labels/daisy/default/{image}.png", labels % 2 + 1, image)
         classes = [RegionClass(name, 1, 0.5, [(1, 0.5)], "regions") for name in ids]

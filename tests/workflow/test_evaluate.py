@@ -93,6 +93,20 @@ def test_the_table_has_the_scores_of_the_library_for_the_set_and_each_split(eval
     assert [row["image"] for row in images] == ["train/one", "train/two", "val/three"]
 
 
+def test_the_report_has_a_page_about_it(evaluated):
+    evaluated.snakemake("results/report/evaluation.html")
+    text = evaluated.path("results/report/evaluation.html").read_text()
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert [table["name"] for table in data["tables"]] == ["masks", "regions", "clusters", "semantics"]
+    (kind,) = data["kinds"]
+    assert {one["image"] for one in kind["worst"]} == {"train/one", "train/two", "val/three"}
+    scores = {
+        row["image"]: float(row["mean_best_iou"])
+        for row in table(evaluated.path("results/evaluation/regions/trees.tsv"))
+    }
+    assert {one["image"]: one["mean_best_iou"] for one in kind["worst"]} == scores
+
+
 def test_what_does_not_match_is_told_by_name(evaluated):
     scores = read_scores(evaluated.path("results/evaluation/regions/trees.json"))
     assert (scores.missing, scores.extra) == (["val/broken", "val/untold"], ["of_no_image"])

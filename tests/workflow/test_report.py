@@ -48,6 +48,12 @@ def test_the_page_says_what_the_run_made(page):
     assert all(0 <= v <= 1 for axis in "xy" for v in data["map"][axis])
 
 
+def test_a_page_over_all_variants_leads_to_it(page):
+    index = (page.parents[2] / "index.html").read_text()
+    assert VARIANT.replace("/", " / ") in index
+    assert '"links":{}' in index  # there is no ground truth
+
+
 def test_the_page_needs_no_other_file(page):
     text = page.read_text()
     assert not re.findall(

@@ -6,6 +6,7 @@ there are several. `missing` are images of the set without ground truth, `extra`
 measure) is null in JSON and an empty cell in tables.
 """
 
+import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,25 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
     header = list(dict.fromkeys(key for row in every for key in row))
     lines = ([_cell(row.get(key)) for key in header] for row in every)
     write_table(path, header, lines, delimiter="\t")
+
+
+def read_rows(path: Path) -> list[dict[str, str | float | None]]:
+    """The rows of such a table; numbers are numbers, empty cells None.
+
+    Raises BadFile, naming the file, if it cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file, delimiter="\t")]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise BadFile.damaged(path, "a table of scores", error) from error
+
+
+def _value(text: str) -> str | float | None:
+    try:
+        return None if text == "" else float(text)
+    except ValueError:
+        return text
 
 
 def _plain(row: Row) -> dict[str, Any]:

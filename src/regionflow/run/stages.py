@@ -178,6 +178,20 @@ def _page(config: Config, names: Names) -> Mapping[str, Any]:
     return {**shown, "made_from": made_from, "reading": config.images.reading}
 
 
+def _report_index(config: Config, names: Names) -> Mapping[str, Any]:
+    """The variants, and what each is made from; the page about ground truth is linked where there is one."""
+    variants = [{"extractor": e, "regions": r} for r in config.targets.regions for e in config.targets.extractors]
+    made_from = [{**names, **_page(config, names)["made_from"]} for names in variants]
+    links = {} if config.known_truth is None else {"Evaluation": "evaluation.html"}
+    return {"variants": made_from, "links": links, "reading": config.images.reading}
+
+
+def _evaluation_page(config: Config, names: Names) -> Mapping[str, Any]:
+    """Ground truth that is not there is told by the rule's input, not here."""
+    known = {} if config.known_truth is None else _truth(config, names)
+    return {**known, "reading": config.images.reading}
+
+
 def _truth(config: Config, names: Names) -> Mapping[str, Any]:
     """The ground truth and how masks are measured against it; with label maps in a column of the table its name."""
     table = config.images.table if getattr(config.known_truth, "column", None) else None
@@ -246,6 +260,8 @@ STAGES: dict[str, Stage] = {
     "overlay": Stage(3, _overlay),
     "contact_sheet": Stage(2, _contact_sheet),
     "page": Stage(4, _page),
+    "report_index": Stage(1, _report_index),
+    "evaluation_page": Stage(1, _evaluation_page),
     "coco": Stage(4, _coco),
     "metadata": Stage(1, _coco),
     "coco_photo": Stage(1, _photo),
