@@ -57,7 +57,8 @@ TARGETS = [
     "evaluate",
     "parts",
     "results/masks/merge_tree/a.json",
-    "results/report/daisy_lab/default/report.html",
+    "results/report/index.html",
+    "results/report/evaluation.html",
 ]
 # What the stage weights writes is the file that was asked for; the probe of parts needs images in folders of their
 # classes, and tests/workflow/test_parts.py runs it.
