@@ -4,12 +4,15 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from regionflow.base.remember import remembered
 from workflow.warm.harness import FakeWorkflow, wait_for
 
 SECONDS = 10
@@ -122,6 +125,22 @@ def test_a_finished_run_leaves_nothing_warm_or_cold(workflow):
         assert workflow.run("--cores", "2", "--config", "images=1", f"warm={warm}").returncode == 0
         gone(workflow)
         workflow.clear()
+
+
+def test_what_a_killed_process_was_remembering_is_cleared_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / ".snakemake").mkdir()
+    for name in (
+        f"regionflow.{ended.pid}.json",
+        f"regionflow.{ended.pid}.json.part",
+        f"regionflow.{os.getppid()}.json",
+    ):
+        (tmp_path / ".snakemake" / name).touch()
+    assert remembered("key", 1, lambda: "value") == remembered("key", 1, lambda: "other") == "value"
+    kept = {path.name for path in (tmp_path / ".snakemake").iterdir()}
+    assert kept == {"regionflow.json", f"regionflow.{os.getppid()}.json"}
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,15 +31,16 @@ def sha256_of_text(text: str) -> str:
 def whole(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to: it gets that name when the block ends, and is removed if the block fails.
 
-    Its folder is made. Raises UserError, naming the file, where the disk or the quota is full.
+    Its folder is made. Raises UserError, naming the file, where the disk or the quota is full or a limit of the size of
+    files is reached.
     """
     part = path.with_name(path.name + PART)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         part.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, RuntimeError) as error:
+        if _no_room(error):
             size = part.stat().st_size if part.exists() else 0
             raise UserError(
                 f"{path}: no room on the disk (or quota) after {size} bytes; make room and run again"
@@ -46,6 +48,18 @@ def whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _no_room(error: OSError | RuntimeError) -> bool:
+    """Whether it is about room. HDF5 tells the number of the system's error in its text alone, or in an earlier one."""
+    known = [error, error.__context__]
+    return any(getattr(e, "errno", None) in _NO_ROOM or _HDF5_NO_ROOM.search(str(e)) for e in known)
+
+
+_HDF5_NO_ROOM = re.compile(rf"errno = ({'|'.join(map(str, _NO_ROOM))}),")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -39,5 +39,24 @@ def _save(known: dict[str, Any]) -> None:
     # The name while it is written is this process's own: two runs in one folder may write at the same time.
     draft = FILE.with_suffix(f".{os.getpid()}.json")
     with contextlib.suppress(OSError, UserError):
+        _clear_drafts()
         write_json(draft, known)
         draft.replace(FILE)
+
+
+def _clear_drafts() -> None:
+    """Remove what processes left that were killed while they were writing."""
+    for path in FILE.parent.glob(f"{FILE.stem}.*.json*"):
+        process = path.name.split(".")[1]
+        if process.isdigit() and not _is_there(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

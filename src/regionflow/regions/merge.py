@@ -56,8 +56,7 @@ def uncovered_superpixels(
     """The label map [H, W] of the kept superpixels' uncovered pixels, NO_LABEL elsewhere."""
     total = np.bincount(labels.ravel())
     uncovered = np.bincount(labels[~covered], minlength=len(total))
-    # Superpixels that are covered entirely are no candidates, even where min_pixels is 0.
-    keep = (uncovered > 0) & (uncovered >= options.min_pixels) & (uncovered >= options.min_proportion * total)
+    keep = (uncovered >= options.min_pixels) & (uncovered >= options.min_proportion * total)
     return np.where(keep[labels] & ~covered, labels, NO_LABEL).astype(np.int64)
 
 

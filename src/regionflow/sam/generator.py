@@ -238,18 +238,20 @@ def _coarse_first(grid: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _collect(answer: Answer, points: NDArray[np.float64], crop: Crop) -> Candidates:
-    """The stable masks that the crop's edge does not cut."""
+    """The stable masks that the crop's edge does not cut and that have pixels."""
     x0, y0, x1, y1 = crop.box
     prompt, mask = answer.wanted.nonzero()
-    good = [(i, m) for i, m in enumerate(answer.masks) if m is not None and not _cut_by_crop(m, crop)]
+    whole = [(i, m) for i, m in enumerate(answer.masks) if m is not None and not _cut_by_crop(m, crop)]
+    encoded = [(i, m, m.encode((y1 - y0, x1 - x0), (x0, y0), crop.image_size)) for i, m in whole]
+    good = [(i, m, mask_rle) for i, m, mask_rle in encoded if rle.area(mask_rle)]
     if not good:
         return Candidates.none()
-    kept = [i for i, _ in good]
+    kept = [i for i, _, _ in good]
     return Candidates(
-        rles=[m.encode((y1 - y0, x1 - x0), (x0, y0), crop.image_size) for _, m in good],
-        boxes=np.array([m.box for _, m in good]) + np.array([x0, y0, x0, y0]),
+        rles=[mask_rle for _, _, mask_rle in good],
+        boxes=np.array([m.box for _, m, _ in good]) + np.array([x0, y0, x0, y0]),
         predicted_iou=answer.iou[prompt[kept], mask[kept]],
-        stability=np.array([m.stability for _, m in good], np.float32),
+        stability=np.array([m.stability for _, m, _ in good], np.float32),
         points=points[prompt[kept]] + np.array([[x0, y0]]),
         crops=np.tile(np.array(crop.box), (len(good), 1)),
     )
@@ -262,9 +264,17 @@ def _cut_by_crop(mask: FullMask, crop: Crop) -> bool:
 
 
 def _nms(boxes: NDArray[np.int64], scores: Tensor, thresh: float) -> NDArray[np.int64]:
-    """Indices that survive non-maximum suppression of boxes, best first."""
+    """Indices that survive non-maximum suppression of boxes, best first.
+
+    segment-anything's boxes go from the first to the last pixel: that of a mask one pixel wide has no area, an IoU with
+    nothing, and would survive as often as it was found. Among such masks the boxes around the pixels decide.
+    """
     xyxy = torch.from_numpy(boxes).float()
-    return batched_nms(xyxy, scores, torch.zeros(len(boxes)), iou_threshold=thresh).numpy()
+    kept = batched_nms(xyxy, scores, torch.zeros(len(boxes)), iou_threshold=thresh)
+    thin = kept[box_area(xyxy[kept]) == 0]
+    around = xyxy[thin] + torch.tensor([0.0, 0.0, 1.0, 1.0])
+    stays = thin[batched_nms(around, scores[thin], torch.zeros(len(thin)), iou_threshold=thresh)]
+    return kept[~torch.isin(kept, thin) | torch.isin(kept, stays)].numpy()
 
 
 def _annotations(candidates: Candidates) -> list[dict]:

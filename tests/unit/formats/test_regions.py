@@ -97,7 +97,17 @@ def test_the_file_of_another_image_is_refused(written: Path) -> None:
     "other", [ImageInfo("b", "", 6, 8), ImageInfo("sub/a", "", 7, 8), ImageInfo("sub/a", "", 6, 7)]
 )
 def test_files_of_different_images_or_sizes_do_not_go_together(other: ImageInfo) -> None:
-    one = RegionFile(IMAGE, [], MADE_BY)
+    one, made_by = RegionFile(IMAGE, [], MADE_BY), Generator("superpixels", {})
     assert same_image([one, one]) == IMAGE
-    with pytest.raises(BadFile, match="delete both files"):
-        same_image([one, one, RegionFile(other, [], MADE_BY)])
+    for files in ([one, RegionFile(other, [], made_by)], [one, one, RegionFile(other, [], made_by)]):
+        with pytest.raises(BadFile) as error:
+            same_image(files)
+        assert str(error.value) == (
+            f"sub/a: masks saw 6 x 8 pixels, superpixels {other.height} x {other.width} of {other.image_id}; "
+            "delete both files"
+        )
+
+
+def test_the_image_is_that_of_the_first_file() -> None:
+    renamed = ImageInfo("sub/a", "a.png", 6, 8)
+    assert same_image([RegionFile(IMAGE, [], MADE_BY), RegionFile(renamed, [], MADE_BY)]) == IMAGE

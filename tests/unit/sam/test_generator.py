@@ -264,3 +264,25 @@ def test_points_go_from_coarse_to_fine_and_a_wave_is_spread_out() -> None:
 @pytest.mark.parametrize("points", [np.empty((0, 2)), np.array([[0.5, 0.5]]), np.random.default_rng(0).random((50, 2))])
 def test_points_of_any_grid_are_ordered(points: np.ndarray) -> None:
     assert sorted(_coarse_first(points)) == list(range(len(points)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (1, 40), (40, 1)])
+def test_images_as_thin_as_a_pixel_get_each_mask_once(sam: nn.Module, shape: tuple[int, int]) -> None:
+    """Their boxes have no area in segment-anything's convention, and IoUs that are no numbers: 192 masks of a pixel."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    found = generate(sam, pixels, low(pred_iou_thresh=0.0, stability_score_thresh=0.0, box_nms_thresh=0.7))
+    masks = [rle.decode(a["segmentation"]).ravel() for a in found]
+    assert all(mask.any() for mask in masks)
+    for i, one in enumerate(masks):
+        for other in masks[:i]:
+            first, last = np.flatnonzero(one)[[0, -1]], np.flatnonzero(other)[[0, -1]]
+            inner = min(first[1], last[1]) - max(first[0], last[0]) + 1
+            assert inner / (max(first[1], last[1]) - min(first[0], last[0]) + 1) <= 0.7 + 1e-6
+
+
+def test_one_pixel_wide_masks_are_suppressed_among_themselves_alone() -> None:
+    boxes = np.array([[0, 0, 9, 9], [3, 0, 3, 9], [3, 0, 3, 8], [7, 0, 7, 9], [0, 0, 9, 8]])
+    scores = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5])
+    assert generator._nms(boxes, scores, 0.7).tolist() == [0, 1, 3]
+    assert generator._nms(boxes, scores, 0.95).tolist() == [0, 1, 2, 3, 4]
+    assert generator._nms(boxes[:0], scores[:0], 0.7).tolist() == []
