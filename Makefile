@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo demo-parts report test lint test-faults test-slow train-sam-tiny notebook config-docs clean
+.PHONY: help demo demo-parts report test lint test-faults test-slow mutants train-sam-tiny notebook config-docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test       install, lint, and run the tests"
 	@echo "make test-faults  every fault of docs/reliability.md, the fuzz tests too"
 	@echo "make test-slow  the proofs that take minutes"
+	@echo "make mutants    do the unit tests notice small faults in the code? (an hour; MODULES=formats/rle.py for some)"
 	@echo "make train-sam-tiny  train the embedded SAM anew, into build/sam_tiny (hours; goes on where it was stopped)"
 	@echo "make notebook   write examples/tour.ipynb from examples/tour.py"
 	@echo "make config-docs  write config/README.md and schema.json from the types"
@@ -56,6 +57,11 @@ test-faults: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
+
+MODULES :=
+mutants: $(VENV)/.installed-test
+	$(PIP) -e '.[mutants]'
+	nice -n 19 $(BIN)/python tests/mutants/run.py $(MODULES)
 
 # Memory that is kept, not given back after every tensor, makes a step a tenth shorter.
 train-sam-tiny: $(VENV)/.installed

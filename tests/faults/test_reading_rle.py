@@ -125,7 +125,7 @@ def test_mutated_masks_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_many_mutated_masks_are_named(tmp_path: Path) -> None:
-    mutations_are_named_or_are_what_they_say(tmp_path, 1000, seed=1)
+    mutations_are_named_or_are_what_they_say(tmp_path, 2000, seed=1)
 
 
 @pytest.mark.parametrize(
