@@ -138,7 +138,7 @@ def _all_crops(sam: Sam, image: NDArray[np.uint8], options: AmgOptions, batch: i
     candidates = Candidates.join(parts)
     if len(boxes) > 1 and candidates.rles:
         scores = 1 / box_area(torch.from_numpy(candidates.crops))
-        candidates = candidates.take(_nms(candidates.boxes, scores, options.crop_nms_thresh))
+        candidates = candidates.take(_nms(candidates.boxes, scores, options.crop_nms_thresh, size))
     return candidates
 
 
@@ -199,7 +199,8 @@ def _one_crop(
         answers = _not_covered(prompter, points, at[:, 0] * height + at[:, 1], options.skip_covered_iou)
     parts = [Candidates.none(), *(_collect(answer, points[now], crop) for now, answer in answers)]
     candidates = Candidates.join(parts)
-    return candidates.take(_nms(candidates.boxes, torch.from_numpy(candidates.predicted_iou), options.box_nms_thresh))
+    scores = torch.from_numpy(candidates.predicted_iou)
+    return candidates.take(_nms(candidates.boxes, scores, options.box_nms_thresh, crop.image_size))
 
 
 def _not_covered(
@@ -263,18 +264,16 @@ def _cut_by_crop(mask: FullMask, crop: Crop) -> bool:
     return bool(is_box_near_crop_edge(torch.tensor([mask.box]), list(crop.box), [0, 0, width, height])[0])
 
 
-def _nms(boxes: NDArray[np.int64], scores: Tensor, thresh: float) -> NDArray[np.int64]:
-    """Indices that survive non-maximum suppression of boxes, best first.
+def _nms(boxes: NDArray[np.int64], scores: Tensor, thresh: float, size: tuple[int, int] = (2, 2)) -> NDArray[np.int64]:
+    """Indices that survive non-maximum suppression of boxes in an image of that height and width, best first.
 
-    segment-anything's boxes go from the first to the last pixel: that of a mask one pixel wide has no area, an IoU with
-    nothing, and would survive as often as it was found. Among such masks the boxes around the pixels decide.
+    segment-anything's boxes go from the first to the last pixel. In an image one pixel high or wide none has an area,
+    and each mask would survive as often as it was found: there the boxes are those around the pixels.
     """
     xyxy = torch.from_numpy(boxes).float()
-    kept = batched_nms(xyxy, scores, torch.zeros(len(boxes)), iou_threshold=thresh)
-    thin = kept[box_area(xyxy[kept]) == 0]
-    around = xyxy[thin] + torch.tensor([0.0, 0.0, 1.0, 1.0])
-    stays = thin[batched_nms(around, scores[thin], torch.zeros(len(thin)), iou_threshold=thresh)]
-    return kept[~torch.isin(kept, thin) | torch.isin(kept, stays)].numpy()
+    if min(size) == 1:
+        xyxy = xyxy + torch.tensor([0.0, 0.0, 1.0, 1.0])
+    return batched_nms(xyxy, scores, torch.zeros(len(boxes)), iou_threshold=thresh).numpy()
 
 
 def _annotations(candidates: Candidates) -> list[dict]:

@@ -280,9 +280,8 @@ def test_images_as_thin_as_a_pixel_get_each_mask_once(sam: nn.Module, shape: tup
             assert inner / (max(first[1], last[1]) - min(first[0], last[0]) + 1) <= 0.7 + 1e-6
 
 
-def test_one_pixel_wide_masks_are_suppressed_among_themselves_alone() -> None:
-    boxes = np.array([[0, 0, 9, 9], [3, 0, 3, 9], [3, 0, 3, 8], [7, 0, 7, 9], [0, 0, 9, 8]])
-    scores = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5])
-    assert generator._nms(boxes, scores, 0.7).tolist() == [0, 1, 3]
-    assert generator._nms(boxes, scores, 0.95).tolist() == [0, 1, 2, 3, 4]
-    assert generator._nms(boxes[:0], scores[:0], 0.7).tolist() == []
+def test_boxes_without_an_area_are_those_around_their_pixels_in_an_image_one_pixel_wide() -> None:
+    boxes, scores = np.array([[0, 0, 0, 9], [0, 0, 0, 8], [0, 5, 0, 9]]), torch.tensor([0.7, 0.9, 0.8])
+    assert generator._nms(boxes, scores, 0.7, (20, 1)).tolist() == [1, 2]
+    assert generator._nms(boxes, scores, 0.7, (20, 2)).tolist() == [1, 2, 0]  # as segment-anything has it
+    assert generator._nms(boxes[:0], scores[:0], 0.7, (1, 1)).tolist() == []
