@@ -7,7 +7,7 @@ rule parts_masks:
         image=image_path,
         weights=teacher_weights,
     output:
-        masks="results/parts/masks/{image}.json",
+        masks="results/parts/masks/{image}.json.gz",
     log:
         "logs/parts_masks/{image}.log",
     conda:

@@ -236,7 +236,7 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "semantics/{labeler}/{regions}/{image}.png": _label_map,
     "classifiers/{labeler}/{regions}.h5": _classifier,
     "classifiers/{labeler}/{regions}.tsv": _table,
-    "parts/masks/{image}.json": lambda place: read_part_masks(place.path, place.image),
+    "parts/masks/{image}.json.gz": lambda place: read_part_masks(place.path, place.image),
     "parts/targets/{image}.h5": lambda place: read_part_targets(place.path, place.image),
     "parts/set.h5": lambda place: PartSet(place.path),
     "parts/colours.h5": lambda place: read_projection(place.path),

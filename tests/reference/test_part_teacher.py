@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from pycocotools import mask as coco
+from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 from skimage import data
@@ -78,6 +79,18 @@ def test_masks_are_segment_anythings(
     assert (pixels(ours) != masks).mean() < 1e-5
     np.testing.assert_allclose(ours.predicted_iou, iou, atol=1e-5)
     assert ours.index.shape == (GRID**2, 3)
+
+
+def test_masks_are_those_of_segment_anythings_predictor(checkpoint: Path, image: NDArray[np.uint8]) -> None:
+    predictor = SamPredictor(build_sam("auto", checkpoint))
+    predictor.set_image(image)
+    ours = teacher(checkpoint).masks(image)
+    masks, wrong = pixels(ours), 0
+    for patch, point in enumerate(patch_points(SIZE, GRID)):
+        expected, iou, _ = predictor.predict(point[None], np.ones(1, np.int64), multimask_output=True)
+        wrong += int((masks[patch] != expected).sum())
+        np.testing.assert_allclose(ours.predicted_iou[patch], iou, atol=1e-5)
+    assert wrong / masks.size < 1e-5
 
 
 def test_the_published_labels_change_the_masks(checkpoint: Path, image: NDArray[np.uint8]) -> None:

@@ -7,6 +7,7 @@ version of the stage it names if its output was meant to change, and record the 
 """
 
 import csv
+import gzip
 import json
 import os
 from pathlib import Path
@@ -83,7 +84,8 @@ def summary(path: Path) -> Any:
     if path.suffix in (".html", ".svg", ".xml"):
         text = path.read_text()
         return [len(text), text.count("<")]
-    lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
+    lines = text.splitlines() if path.suffix == ".jsonl" else [text]
     return [plain(json.loads(line)) for line in lines] if len(lines) > 1 else plain(json.loads(lines[0]))
 
 

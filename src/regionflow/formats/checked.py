@@ -1,29 +1,37 @@
 """Files that say whose they are and carry a checksum of their content, so that what is read is what was written.
 
 A JSON file is one line that begins with `"sha256"`: the hash of the rest, as text. Byte for byte: it is compared before
-anything is parsed. HDF5 files are in `regionflow.formats.hdf5`, label maps in `regionflow.formats.labels`.
+anything is parsed. Some are gzip files of such a line. HDF5 files are in `regionflow.formats.hdf5`, label maps in
+`regionflow.formats.labels`.
 """
 
+import gzip
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from regionflow.base.errors import BadFile
-from regionflow.base.files import write_text
+from regionflow.base.files import whole
 from regionflow.base.options import canonical_json
 
 NO_CHECKSUM = "it has no checksum: an older version made it, or another program has changed it"
 _HEAD = re.compile(rb'\{"sha256":"([0-9a-f]{64})",')
 
 
-def write_checked_json(path: Path, content: Mapping[str, Any]) -> str:
-    """Write an object as one line of JSON with its checksum, which is returned."""
+_GZIP = b"\x1f\x8b"
+
+
+def write_checked_json(path: Path, content: Mapping[str, Any], compressed: bool = False) -> str:
+    """Write an object as one line of JSON, perhaps as a gzip file, with its checksum, which is returned."""
     text = canonical_json(dict(content))
     digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
-    write_text(path, f'{{"sha256":"{digest}",{text[1:]}\n')
+    line = f'{{"sha256":"{digest}",{text[1:]}\n'.encode()
+    with whole(path) as part:
+        part.write_bytes(gzip.compress(line, mtime=0) if compressed else line)
     return digest
 
 
@@ -36,6 +44,10 @@ def read_checked_json(path: Path, what: str) -> tuple[dict[str, Any], str]:
         data = path.read_bytes()
     except OSError as error:
         raise BadFile.not_read(path, error) from None
+    try:
+        data = gzip.decompress(data) if data.startswith(_GZIP) else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadFile.damaged(path, what, error) from None
     head = _HEAD.match(data)
     if head is None:
         raise BadFile.damaged(path, what, NO_CHECKSUM)

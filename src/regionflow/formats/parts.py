@@ -1,7 +1,8 @@
 """Part masks and their embeddings: per image, for every patch of a grid and every level, which mask and which vector.
 
-Part masks, JSON: a mask file (`regionflow.formats.regions`) of the image resized to a square, whose annotations are the
-distinct masks, with the key `parts` beside them: {grid, index [P][L], predicted_iou [P][L], stability_score [P][L]}.
+Part masks, JSON in a gzip file: a mask file (`regionflow.formats.regions`) of the image resized to a square, whose
+annotations are the distinct masks, with the key `parts` beside them: {grid, index [P][L], predicted_iou [P][L],
+stability_score [P][L]}.
 Patches run row by row; levels from subpart to whole; an index of -1 is an empty mask.
 
 Part targets, HDF5: `embeddings` float16 [M, E], one row per distinct mask, `index` int32 [P, L] into them, and which
@@ -100,7 +101,7 @@ def write_part_masks(path: Path, image_id: str, file_name: str, parts: PartMasks
             "stability_score": parts.stability_score.round(6).tolist(),
         },
     }
-    write_checked_json(path, content)
+    write_checked_json(path, content, compressed=True)
 
 
 def read_part_masks(path: Path, image_id: str | None = None) -> PartMasks:

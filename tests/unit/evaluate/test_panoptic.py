@@ -49,12 +49,29 @@ def test_it_is_torchmetrics(seed):
     assert 0 < ours.mean() < 1
 
 
-def test_pixels_without_a_prediction_count_in_the_union():
+def test_pixels_without_a_prediction_count_in_the_union_as_in_panopticapi_and_not_in_torchmetrics():
+    """60 of 100 pixels of a segment are predicted: an IoU of 0.6, which torchmetrics 1.x gives as 1."""
     true = np.zeros((10, 10), int)
     guess = np.where(np.arange(100).reshape(10, 10) < 60, 0, -1)
     panoptic = Panoptic(1)
     panoptic.add(guess, np.array([0]), true, np.array([0]))
     assert panoptic.mean() == pytest.approx(0.6)
+    assert panopticapi_iou(guess + 1, true + 1) == pytest.approx(0.6)
+
+    torch = pytest.importorskip("torch")
+    detection = pytest.importorskip("torchmetrics.detection")
+    metric = detection.PanopticQuality(things={0, 1}, stuffs={2}, allow_unknown_preds_category=True)
+    maps = [np.stack([np.where(ids < 0, 7, 0), np.maximum(ids, 0)], axis=-1)[None] for ids in (guess, true)]
+    metric.update(*map(torch.from_numpy, maps))
+    assert metric.compute().item() == pytest.approx(1.0)
+
+
+def panopticapi_iou(predicted, true):
+    """IoU of the segments 1 of two id maps by panopticapi's formula: 0 is VOID, and of the union only that part of the
+    prediction is left out that lies in the ground truth's VOID."""
+    overlap = ((predicted == 1) & (true == 1)).sum()
+    in_void = ((predicted == 1) & (true == 0)).sum()
+    return overlap / ((predicted == 1).sum() + (true == 1).sum() - overlap - in_void)
 
 
 def test_a_perfect_image_and_an_empty_one():

@@ -1,5 +1,6 @@
 """Files of part masks and targets: what is read is what was written, and what is damaged says so."""
 
+import re
 from pathlib import Path
 
 import h5py
@@ -9,13 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.signed import change_json
-from regionflow.base.errors import UserError
+from regionflow.base.errors import BadFile, UserError
 from regionflow.formats import parts as parts_format
 from regionflow.formats import regions, rle
 from regionflow.formats.parts import EMPTY, PartMasks, PartTargets
 from regionflow.formats.regions import Generator
 
 MADE_BY = Generator("parts_masks", {"grid": 2})
+
+
+def test_part_masks_that_lost_their_end_or_a_bit_are_named(tmp_path):
+    path = tmp_path / "a.json.gz"
+    parts_format.write_part_masks(path, "a", "a.jpg", some_parts(), MADE_BY)
+    whole = path.read_bytes()
+    for broken in (whole[:-9], whole[:40] + bytes([whole[40] ^ 4]) + whole[41:], whole + b"more"):
+        path.write_bytes(broken)
+        with pytest.raises(BadFile, match=re.escape(str(path))):
+            parts_format.read_part_masks(path)
 
 
 def some_parts() -> PartMasks:

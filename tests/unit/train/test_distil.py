@@ -1,5 +1,8 @@
 """Distillation on drawn nested scenes: it resumes, learns, and refuses what does not fit."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,8 +25,13 @@ SHORT = TrainingOptions(epochs=6, batch_size=8, optimiser="adamw", rate=5e-3)
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> PartSet:
-    return nested.write_set(tmp_path_factory.mktemp("set") / "set.h5", 32, 24, 3, nested.simple_embedding(16))
+def scenes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("set") / "set.h5"
+
+
+@pytest.fixture(scope="module")
+def scenes(scenes_file: Path) -> PartSet:
+    return nested.write_set(scenes_file, 32, 24, 3, nested.simple_embedding(16))
 
 
 class Killed(BaseException):
@@ -49,6 +57,46 @@ def test_a_killed_training_resumed_equals_an_uninterrupted_one(scenes: PartSet, 
         assert torch.equal(tensor, resumed.student.state_dict()[name]), name
     assert resumed.metrics == whole.metrics
     assert [row["val_loss"] for row in resumed.record] == [row["val_loss"] for row in whole.record]
+
+
+TRAIN = """
+import sys, torch
+from pathlib import Path
+from regionflow.formats.part_set import PartSet
+from regionflow.parts.options import StudentOptions, TrainingOptions
+from regionflow.train.parts.distil import Distillation
+torch.set_num_threads(1)
+student, training = (kind.model_validate_json(text) for kind, text in
+                     ((StudentOptions, sys.argv[3]), (TrainingOptions, sys.argv[4])))
+
+def tell(row):
+    print(row["step"], flush=True)
+    if row["step"] == 9:
+        sys.stdin.read()  # waits to be killed
+
+Distillation(PartSet(Path(sys.argv[1])), student, training).run(Path(sys.argv[2]), tell, save_every=0)
+"""
+
+
+def test_a_training_that_is_killed_by_the_system_goes_on_with_the_same_numbers(
+    scenes: PartSet, scenes_file: Path, tmp_path: Path
+) -> None:
+    """SIGKILL of a process, with a record of what it had done before."""
+    torch.set_num_threads(1)
+    whole = Distillation(scenes, STUDENT, SHORT).run(tmp_path / "whole.pt")
+    arguments = [scenes_file, tmp_path / "killed.pt", STUDENT.model_dump_json(), SHORT.model_dump_json()]
+    command = [sys.executable, "-c", TRAIN, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "9\n" in iter(process.stdout.readline, "")
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert torch.load(tmp_path / "killed.pt", weights_only=True)["step"] == 8
+    resumed = Distillation(scenes, STUDENT, SHORT).run(tmp_path / "killed.pt")
+    for name, tensor in whole.student.state_dict().items():
+        assert torch.equal(tensor, resumed.student.state_dict()[name]), name
+    assert resumed.metrics == whole.metrics
+    assert [row["train_loss"] for row in resumed.record] == [row["train_loss"] for row in whole.record]
 
 
 def test_a_student_is_read_as_written_and_can_be_fine_tuned(scenes: PartSet, tmp_path: Path) -> None:
