@@ -42,7 +42,7 @@ class Embedder:
         self._transform: Callable[[Image.Image], Tensor] = timm.data.create_transform(**config, is_training=False)
         self._options, self._device = options, device
         # Channels last: a fifth less time on a CPU, with the same numbers but for rounding.
-        self._model = model.to(device, DTYPES[options.dtype], memory_format=torch.channels_last)
+        self._model = model.to(device, DTYPES[options.dtype]).to(memory_format=torch.channels_last)
 
     def embed(self, square: NDArray[np.uint8], masks: Sequence[Rle], batch: int | None = None) -> NDArray[np.float32]:
         """Embeddings float32 [M, E] of masks [S, S], none of them empty, of a square RGB image [S, S, 3]."""
