@@ -5,6 +5,7 @@ from regionflow.run import shard_progress, turns
 
 def begin_levels():
     """Tell the console what the inner runs are going to do; in an inner run of a shard, wait for its turn."""
+    refuse_unreachable_weights()
     if INNER and INNER.phase.per_image:
         turns.take()
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in ("shard", "shard_set")]

@@ -21,7 +21,11 @@ rule page:
         named_tables,
         unpack(page_tables),
     output:
-        page=report("results/report/{extractor}/{regions}/report.html", category="Report"),
+        page=report(
+            "results/report/{extractor}/{regions}/report.html",
+            category="Report",
+            labels={"extractor": "{extractor}", "regions": "{regions}"},
+        ),
     log:
         "logs/page/{extractor}/{regions}.log",
     conda:
@@ -76,6 +80,7 @@ rule contact_sheet:
         sheet=report(
             "results/report/{extractor}/{regions}/contact_sheet.jpg",
             category="Overlays",
+            labels={"extractor": "{extractor}", "regions": "{regions}"},
         ),
     log:
         "logs/contact_sheet/{extractor}/{regions}.log",

@@ -12,11 +12,6 @@ wildcard_constraints:
     weights="|".join(map(re.escape, MISSING_WEIGHTS)) or "(?!)",
 
 
-# Not at a dry run: whether what is missing can be downloaded.
-onstart:
-    refuse_unreachable_weights()
-
-
 rule weights:
     """Download weights; a broken download is resumed, and only a file with the right sha256 gets the name."""
     output:

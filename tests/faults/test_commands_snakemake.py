@@ -22,6 +22,11 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "doc
 COMMANDS = {
     "snakemake --cores 16 --resources gpu=4": "snakemake --cores 16 --resources gpu=4 -n",
     "snakemake -n": "snakemake -n",
+    "snakemake --executor local --scheduler greedy": "snakemake --executor local --scheduler greedy --cores 1 -n",
+    "snakemake -n -q rules": "snakemake -n -q rules",
+    "snakemake --cores all -s ../regionflow/Snakefile --directory . --configfile my.yaml": (
+        "snakemake --cores all --directory . --configfile my.yaml -n"
+    ),
     "snakemake --cores 4 results/regions/default/holiday/IMG_0042.json": (
         "snakemake --cores 4 results/regions/default/holiday/b.json"
     ),
@@ -63,7 +68,8 @@ COMMANDS = {
 }
 # The Makefile's own targets; minutes of measuring; how the client is started; what wants a finished run: see below.
 ELSEWHERE = ("make", "python benchmarks", "python -I -S", "snakemake --report", "regionflow search",
-             "regionflow compare", "regionflow COMMAND")  # fmt: skip
+             "regionflow compare", "regionflow COMMAND", "snakemake --generate-unit-tests",
+             "snakemake --archive", "snakemake --containerize")  # fmt: skip
 MORE = ["--detailed-summary", "--rulegraph", "--filegraph", "--list-changes=code", "--list-changes=params",
         "--list-rules", "--list-target-rules", "--delete-all-output --dry-run"]  # fmt: skip
 WITHOUT_CORES = ["--unlock", "--summary", "--dag", *(pytest.param(option, marks=pytest.mark.slow) for option in MORE)]
