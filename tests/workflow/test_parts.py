@@ -57,7 +57,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_image_has_masks_and_targets_and_the_bad_one_says_why(results: Path) -> None:
     masks, targets = (
-        read_part_masks(results / "masks/train/a/1.json"),
+        read_part_masks(results / "masks/train/a/1.json.gz"),
         read_part_targets(results / "targets/train/a/1.h5"),
     )
     assert (masks.size, masks.grid) == (32, 4)
