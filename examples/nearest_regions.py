@@ -10,6 +10,7 @@ import argparse
 import numpy as np
 
 import regionflow
+from regionflow.base.errors import UserError
 from regionflow.dataset import RegionSet
 
 
@@ -34,6 +35,8 @@ def main() -> None:
     parser.add_argument("-k", type=int, default=10)
     given = parser.parse_args()
     with regionflow.load(given.results, given.extractor, given.regions) as regions:
+        if given.image not in regions.image_ids:
+            raise SystemExit(f"{given.image!r} is no image of {given.results}; there are {regions.image_ids[:5]} ...")
         rows = regions.rows(given.image)
         matching = rows[regions.region[rows] == given.region]
         if not len(matching):
@@ -45,4 +48,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:  # results that are not there, or damaged: the text says all
+        raise SystemExit(f"{error}") from None

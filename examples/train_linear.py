@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import regionflow
+from regionflow.base.errors import UserError
 from regionflow.dataset import RegionSet
 
 BATCH = 8192
@@ -25,8 +26,11 @@ def classes(regions: RegionSet, labels: Path | None) -> np.ndarray:
     """Class of each region [N], -1 for none."""
     if labels is None:
         return regions.cluster
-    with labels.open(newline="", encoding="utf-8") as file:
-        named = {row["region_id"]: row["class"] for row in csv.DictReader(file, delimiter="\t")}
+    try:
+        with labels.open(newline="", encoding="utf-8") as file:
+            named = {row["region_id"]: row["class"] for row in csv.DictReader(file, delimiter="\t")}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise SystemExit(f"{labels}: no table with the columns region_id and class ({error})") from None
     number = {name: i for i, name in enumerate(sorted(set(named.values())))}
     return np.array([number.get(named.get(region, ""), -1) for region in regions.region_id])
 
@@ -75,4 +79,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:  # results that are not there, or damaged: the text says all
+        raise SystemExit(f"{error}") from None
