@@ -5,7 +5,7 @@ import pytest
 
 from helpers import report_page
 
-SIZE = (240, 320)
+SIZE = (160, 220)
 
 
 def nested(count):

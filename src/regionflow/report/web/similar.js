@@ -9,15 +9,26 @@ function loadFeatures() {
   return features;
 }
 
-/** Rows of the features nearest to row `at`, nearest first, without itself: [row, distance]. */
+/** Regions that differ by less than this share of their length show the same thing, mostly one inside the other. */
+const SAME = 0.15;
+
+/** Rows of the features nearest to row `at`, nearest first, without itself and without near duplicates of one another. */
 function nearestRows(at, count) {
   const { values, components: n, image } = loadFeatures();
-  const distances = image.map((_, row) => {
+  const apart = (one, other) => {
     let sum = 0;
-    for (let c = 0; c < n; c++) sum += (values[row * n + c] - values[at * n + c]) ** 2;
-    return [row, sum];
-  });
-  return distances.filter(([row]) => row !== at).sort((a, b) => a[1] - b[1]).slice(0, count);
+    for (let c = 0; c < n; c++) sum += (values[one * n + c] - values[other * n + c]) ** 2;
+    return sum;
+  };
+  const distances = image.map((_, row) => [row, apart(row, at)]).sort((a, b) => a[1] - b[1]);
+  const kept = [];
+  for (const [row] of distances) {
+    if (kept.length === count) break;
+    let length = 0;
+    for (let c = 0; c < n; c++) length += values[row * n + c] ** 2;
+    if (row !== at && kept.every((other) => apart(row, other) >= SAME ** 2 * length)) kept.push(row);
+  }
+  return kept;
 }
 
 async function showSimilar() {
@@ -29,7 +40,7 @@ async function showSimilar() {
   if (at < 0) return void box.replaceChildren("The features of this region are not on the page: it holds those of the largest regions (report.page_features).");
   $("similar-note").textContent = `Nearest to region ${region} of ${images.id[image]} among ${number.format(f.image.length)} regions of the images on this page, by ${f.components} components with ${percent(f.variance)} of the variance.`;
   box.replaceChildren();
-  for (const [row] of nearestRows(at, 18)) {
+  for (const row of nearestRows(at, 18)) {
     const [other, id] = [shown[f.image[row]], f.region[row]];
     const picture = await cutOut(other, id, 76);
     picture.setAttribute("role", "img");
