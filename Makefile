@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo demo-parts report test lint test-faults test-slow mutants train-sam-tiny notebook config-docs clean
+.PHONY: help demo demo-parts report test lint test-faults test-slurm test-slow mutants train-sam-tiny notebook config-docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make report     the same, and one HTML page about it: results/report/.../report.html"
 	@echo "make test       install, lint, and run the tests"
 	@echo "make test-faults  every fault of docs/reliability.md, the fuzz tests too"
+	@echo "make test-slurm  both Slurm profiles on a real Slurm of one node; needs root"
 	@echo "make test-slow  the proofs that take minutes"
 	@echo "make mutants    do the unit tests notice small faults in the code? (an hour; MODULES=formats/rle.py for some)"
 	@echo "make train-sam-tiny  train the embedded SAM anew, into build/sam_tiny (hours; goes on where it was stopped)"
@@ -62,6 +63,11 @@ MODULES :=
 mutants: $(VENV)/.installed-test
 	$(PIP) -e '.[mutants]'
 	nice -n 19 $(BIN)/python tests/mutants/run.py $(MODULES)
+
+# A Slurm of one node with two pretended cards; skipped by name without root or slurm-wlm and munge (docs/cluster.md).
+test-slurm: $(VENV)/.installed-test
+	$(PIP) -e '.[slurm]'
+	$(BIN)/python -m pytest tests/slurm -rs
 
 # Memory that is kept, not given back after every tensor, makes a step a tenth shorter.
 train-sam-tiny: $(VENV)/.installed

@@ -38,9 +38,11 @@ COMMANDS = {
     "snakemake --cores all --configfile my.yaml": "snakemake --cores all --configfile my.yaml -n",
     "snakemake --cores all --config clusters='{k: 46}'": "snakemake --cores all --config clusters='{k: 46}' -n",
     "snakemake --cores 16": "snakemake --cores 16 -n",
-    "snakemake --cores 16 results/pooled/EXTRACTOR/REGIONS.h5 --batch pooled_set=$i/5": (
-        "snakemake --cores 16 results/pooled/daisy_lab/default.h5 --batch pooled_set=1/2 -n"
+    "snakemake -n --cores 16": "snakemake -n --cores 16",
+    "snakemake --cores 16 --config 'runtime={shard_images: 300}'": (
+        "snakemake --cores 16 --config 'runtime={shard_images: 1}' -n"
     ),
+    "snakemake results/regions/default/dog.json": "snakemake results/regions/default/a.json -n",
     "snakemake --delete-temp-output": "snakemake --delete-temp-output",
     "snakemake --unlock": "snakemake --unlock",
     "snakemake --cores 4 verify": "snakemake --cores 4 verify",
@@ -69,7 +71,7 @@ COMMANDS = {
 # The Makefile's own targets; minutes of measuring; how the client is started; what wants a finished run: see below.
 ELSEWHERE = ("make", "python benchmarks", "python -I -S", "snakemake --report", "regionflow search",
              "regionflow compare", "regionflow COMMAND", "snakemake --generate-unit-tests",
-             "snakemake --archive", "snakemake --containerize")  # fmt: skip
+             "snakemake --archive", "snakemake --containerize", "snakemake --profile profiles/slurm")  # fmt: skip
 MORE = ["--detailed-summary", "--rulegraph", "--filegraph", "--list-changes=code", "--list-changes=params",
         "--list-rules", "--list-target-rules", "--delete-all-output --dry-run"]  # fmt: skip
 WITHOUT_CORES = ["--unlock", "--summary", "--dag", *(pytest.param(option, marks=pytest.mark.slow) for option in MORE)]
