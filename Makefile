@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo demo-parts report test lint test-faults test-slurm test-slow mutants train-sam-tiny notebook config-docs clean
+.PHONY: help demo demo-parts report test lint test-faults test-slurm test-slow mutants train-sam-tiny notebook config-docs bench-gpu clean
 .DEFAULT_GOAL := help
 
 help:
@@ -77,6 +77,11 @@ train-sam-tiny: $(VENV)/.installed
 # Without outputs: the notebook is the script in cells.
 notebook: $(VENV)/.installed-test
 	$(BIN)/jupytext --quiet --to notebook examples/tour.py
+
+# On a machine with an NVIDIA card.
+bench-gpu: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/amg.py --device cuda --files 20
+	$(BIN)/python benchmarks/features.py --device cuda
 
 config-docs: $(VENV)/.installed-test
 	$(BIN)/python -m regionflow.config.document config
