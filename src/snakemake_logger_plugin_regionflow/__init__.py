@@ -26,6 +26,7 @@ from regionflow.run import turns
 from regionflow.run.inner import Inner
 from regionflow.run.progress import Tally, stages_of
 from regionflow.run.shard_progress import SHARDS, report
+from regionflow.run.termination import terminate_in_a_thread
 
 _SECONDS_BETWEEN_LINES = 30.0
 _PER_JOB = {LogEvent.JOB_INFO, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED, LogEvent.PROGRESS, LogEvent.SHELLCMD}
@@ -41,6 +42,10 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
+        # Here, since every run of ours has this logger, the inner ones too: the handler is set later.
+        from snakemake.scheduling import job_scheduler  # which itself looks for plugins when it is imported
+
+        terminate_in_a_thread(job_scheduler.JobScheduler)
         self.stream = sys.stdout if self.common_settings.stdout else sys.stderr
         self._plain = ColorizingTextHandler(nocolor=self.common_settings.nocolor, stream=self.stream)
         self._console = Console(file=self.stream, no_color=self._plain.nocolor, highlight=False, soft_wrap=True)
