@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -30,8 +31,8 @@ PROFILES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with cluster(tmp_path_factory.mktemp("slurm")):
+def slurm() -> Iterator[None]:
+    with TemporaryDirectory(prefix="slurm-") as name, cluster(Path(name)):  # pytest's folders are closed to munge
         yield
 
 
