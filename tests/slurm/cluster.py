@@ -78,10 +78,10 @@ def cluster(folder: Path) -> Iterator[None]:
     SETTINGS.symlink_to(folder / "slurm.conf")
     munge = folder / "munge"
     try:
-        _run("munged", f"--key-file={key}", f"--socket={munge}/munge.socket", f"--pid-file={munge}/munged.pid",
+        _start("munged", f"--key-file={key}", f"--socket={munge}/munge.socket", f"--pid-file={munge}/munged.pid",
              f"--log-file={munge}/munged.log", f"--seed-file={munge}/munged.seed")  # fmt: skip
-        _run("slurmctld", "-i")
-        _run("slurmd", "-N", host)
+        _start("slurmctld", "-i")
+        _start("slurmd", "-N", host)
         deadline = time.monotonic() + 60
         while "idle" not in _run("sinfo", "-h", "-o", "%t"):
             assert time.monotonic() < deadline, (folder / "slurmctld.log").read_text()[-2000:]
@@ -97,3 +97,8 @@ def cluster(folder: Path) -> Iterator[None]:
 
 def _run(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def _start(*command: str) -> None:
+    """Start a daemon, which would keep a pipe open for ever."""
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
