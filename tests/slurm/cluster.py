@@ -80,8 +80,8 @@ def cluster(folder: Path) -> Iterator[None]:
     try:
         _start("munged", f"--key-file={key}", f"--socket={munge}/munge.socket", f"--pid-file={munge}/munged.pid",
              f"--log-file={munge}/munged.log", f"--seed-file={munge}/munged.seed")  # fmt: skip
-        _start("slurmctld", "-i")
-        _start("slurmd", "-N", host)
+        _start("slurmctld", "-f", f"{folder}/slurm.conf", "-i")
+        _start("slurmd", "-f", f"{folder}/slurm.conf", "-N", host)
         deadline = time.monotonic() + 60
         while "idle" not in _run("sinfo", "-h", "-o", "%t"):
             assert time.monotonic() < deadline, (folder / "slurmctld.log").read_text()[-2000:]
