@@ -88,7 +88,7 @@ def cluster(folder: Path) -> Iterator[None]:
             time.sleep(0.5)
         yield
     finally:
-        subprocess.run(["scancel", "--state=RUNNING,PENDING", "--user=root"], check=False)
+        subprocess.run(["scancel", "--user=root"], check=False)
         for path in (folder / "slurmd.pid", folder / "slurmctld.pid", munge / "munged.pid"):
             if path.is_file():
                 os.kill(int(path.read_text()), 15)
