@@ -55,7 +55,7 @@ def plan_slots(workflow, warm=True, scripts=SCRIPTS):
 
 def worker_logs():
     """The folder for the logs of residents: one for each allocation of a cluster, where several write at once."""
-    return "/".join(["logs/workers", *filter(None, [os.environ.get("SLURM_JOB_ID")])])
+    return os.path.join("logs", "workers", os.environ.get("SLURM_JOB_ID", "")).rstrip(os.sep)
 
 
 def client_command(pool):
@@ -68,6 +68,6 @@ def limits_of_run(workflow):
     if workflow.remote_exec:
         return {}
     given = {name: limit.value for name, limit in workflow.global_resources.items() if not name.startswith("_")}
-    slots = int(os.environ["REGIONFLOW_GPU_SLOTS"])
+    slots = int(os.environ.get("REGIONFLOW_GPU_SLOTS", 0))
     limits = {**given, "gpu": slots or None}
     return {name: value for name, value in limits.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Which rule makes a file and what it reads, asked before Snakemake plans: what phases are found by (docs/shards.md)."""
+"""Which rule makes a file and what it reads, asked before Snakemake plans; phases are found by it (docs/shards.md)."""
 
 import os
 
