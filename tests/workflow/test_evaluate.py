@@ -3,14 +3,16 @@
 import csv
 import json
 import shutil
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from helpers.scenes import photo, save_photos
-from helpers.workflow import Workspace
+from helpers.workflow import ROOT, Workspace
 from regionflow.evaluate.masks import SetScores, score_image
 from regionflow.evaluate.options import LabelMapTruth
 from regionflow.evaluate.truth import open_truth
@@ -89,6 +91,7 @@ def test_the_table_has_the_scores_of_the_library_for_the_set_and_each_split(eval
     for row, expected in ((every, total.summary()), (of_val, val.summary())):
         for key in ("mean_best_iou", "ar_100", "boundary_f", "masks_per_region"):
             assert float(row[key]) == pytest.approx(expected[key], abs=1e-6)
+        assert 0 < float(row["seconds_per_image"]) < 60
     images = table(evaluated.path("results/evaluation/masks/merge_tree.tsv"))
     assert [row["image"] for row in images] == ["train/one", "train/two", "val/three"]
 
@@ -152,6 +155,24 @@ def test_a_variant_added_and_a_changed_rank_make_only_their_own_scores_again(eva
         "masks": 5, "mask_scores": 1, "region_scores": 1, "cluster_scores": 1,
     }  # fmt: skip
     assert "features" not in added
+
+
+def test_the_recipe_of_the_docs_makes_one_table_and_shares_what_can_be_shared(evaluated, tmp_path):
+    page = (ROOT / "docs/evaluation.md").read_text().split("## What should I use on my data?")[1]
+    recipe = textwrap.dedent(page.split("\n\n")[2])
+    workspace = Workspace(tmp_path, {**CONFIG, "labelers": {}, **yaml.safe_load(recipe)})
+    for name in ("photos", "truth"):
+        shutil.copytree(evaluated.path(name), workspace.path(name))
+    shutil.copy(evaluated.path("classes.csv"), workspace.path("classes.csv"))
+    jobs = workspace.snakemake("evaluate").jobs()
+    # Five photos, one of them unreadable: three segmenters, one extractor, one SLIC, however many kinds of region.
+    assert (jobs["masks"], jobs["features"], jobs["superpixels"], jobs["regions"]) == (15, 5, 5, 20)
+    regions = {row["regions"] for row in table(workspace.path("results/evaluation/regions.tsv"))}
+    assert regions == {"trees", "many_trees", "graphs", "filled"}
+    assert {row["segmenter"] for row in table(workspace.path("results/evaluation/masks.tsv"))} == {
+        "merge_tree", "many", "graph",
+    }  # fmt: skip
+    assert len(table(workspace.path("results/evaluation/clusters.tsv"))) == 3 * 4  # all, train, val
 
 
 def test_without_ground_truth_it_says_so(tmp_path):

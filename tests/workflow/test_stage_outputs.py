@@ -96,7 +96,7 @@ def cells(path: Path) -> Any:
         return {name: [str(table.schema.field(name).type), *table[name].to_pylist()] for name in table.column_names}
     with path.open() as file:
         rows = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
-    kept = [i for i, name in enumerate(rows[0]) if name != "seconds"]
+    kept = [i for i, name in enumerate(rows[0]) if name not in ("seconds", "seconds_per_image")]
     return [[number(row[i]) for i in kept] for row in rows if not row[0].startswith("#")]
 
 

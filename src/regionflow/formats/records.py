@@ -91,6 +91,14 @@ def seconds_per_job(records: Iterable[Record]) -> float | None:
     return fmean(seconds) if seconds else None
 
 
+def seconds_per_image(stage: str, name: str, folder: Path = RECORDS) -> dict[str, float]:
+    """Mean seconds per image of every variant of a stage that has records; `name` is the wildcard of its variants."""
+    by_variant: dict[str, list[Record]] = {}
+    for record in read_records(stage, folder):
+        by_variant.setdefault(record.names[name], []).append(record)
+    return {variant: mean for variant, of in by_variant.items() if (mean := seconds_per_job(of)) is not None}
+
+
 def _records(lines: Iterable[bytes]) -> Iterable[Record]:
     for line in lines:
         try:

@@ -256,7 +256,7 @@ STAGES: dict[str, Stage] = {
     "region_scores": Stage(1, _truth),
     "cluster_scores": Stage(1, lambda config, names: {**_classes_of_truth(config, names), **_labels(config, names)}),
     "semantics_scores": Stage(1, _classes_of_truth),
-    "evaluation": Stage(1),
+    "evaluation": Stage(2),
     "overlay": Stage(3, _overlay),
     "contact_sheet": Stage(2, _contact_sheet),
     "page": Stage(4, _page),
