@@ -181,7 +181,8 @@ def test_the_command_line_names_and_removes(root: Path, capsys: pytest.CaptureFi
 
 def test_verify_knows_every_file_that_a_rule_writes() -> None:
     rules = (Path(__file__).parents[2] / "rules").glob("*.smk")
-    outputs = {name for rule in rules for name in re.findall(r'"results/([^"]+\.\w+)"', rule.read_text())}
+    files = r'"results/([^"]+(?:\.\w+|\{suffix\}))"'
+    outputs = {name.removesuffix("{suffix}") for rule in rules for name in re.findall(files, rule.read_text())}
     assert outputs == set(CHECKS)
 
 

@@ -80,6 +80,8 @@ TARGETS = [
     *(f"results/masks/{name}/{IMAGES[0]}.json" for name in ("small", "graph")),
     *(f"results/features/{name}/{IMAGES[0]}.h5" for name in ("vit_file", "encoder")),
     "results/report/daisy_lab/default/report.html",
+    "results/report/evaluation.html",
+    "results/report/index.html",
 ]
 # Once more with other values, for what is read only then: stage, keys and values.
 AGAIN: list[tuple[str, dict[str, Any]]] = [
@@ -156,6 +158,13 @@ UNREAD: dict[str, dict[str, str]] = {
     },
     "mask_scores": {"image_table": "read with a column"},
     "region_scores": {"image_table": "read with a column"},
+}
+UNREAD |= {
+    "evaluation_page": UNREAD["cluster_scores"],
+    "report_index": {"links.Evaluation": "all links are copied to the page"},
+    "page": {
+        f"made_from.{name}": "read as a whole: whose jobs the times are of" for name in ("segmenter", "superpixels")
+    },
 }
 COPIES = {"semantics": {"erode": "a region without it, where pixels vote"}}
 """Fields of which a stage makes copies with other values."""

@@ -188,7 +188,7 @@ def _report_index(config: Config, names: Names) -> Mapping[str, Any]:
 
 def _evaluation_page(config: Config, names: Names) -> Mapping[str, Any]:
     """Ground truth that is not there is told by the rule's input, not here."""
-    known = {} if config.known_truth is None else _truth(config, names)
+    known = {} if config.known_truth is None else _classes_of_truth(config, names)
     return {**known, "reading": config.images.reading}
 
 
