@@ -32,15 +32,20 @@ def write_page(
     template: str = "page",
     scripts: Sequence[str] = SCRIPTS,
 ) -> None:
-    """Write a page. `embedded` are further pieces of data with the ids of their elements; they are written one by one,
-    and parsed when they are looked at."""
-    text = (HERE / f"{template}.html").read_text(encoding="utf-8")
+    """Write a page: the frame that all pages share, around the content of `template`.
+
+    `embedded` are further pieces of data with the ids of their elements; they are written one by one, and parsed when
+    they are looked at.
+    """
+    content = (HERE / f"{template}.html").read_text(encoding="utf-8")
     # Split, not replaced: nothing that the data holds is taken for a place to fill.
-    before, style, body, script = re.split(r"\{\{(?:style|data|script)\}\}", text)
+    frame = (HERE / "frame.html").read_text(encoding="utf-8")
+    before, style, beside, body, script = re.split(r"\{\{(?:style|content|data|script)\}\}", frame)
     with whole(path) as part, part.open("w", encoding="utf-8") as file:
         file.write(before.replace("{{title}}", _escape(title)))
         file.write((HERE / "page.css").read_text(encoding="utf-8"))
         file.write(style.replace("{{title}}", _escape(title)))
+        file.write(content + beside)
         for name, piece in embedded:
             file.write(_embedded(name, piece))
         file.write(_embedded("data", data))
