@@ -67,6 +67,8 @@ class RegionSet:
         self.image_ids: list[str] = image_ids(path)
         self.features = SetColumn(path)
         self._regions_sha256 = regions_checksums(path)
+        self._place = {image: index for index, image in enumerate(self.image_ids)}
+        self._last: tuple[int, list[Annotation]] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -127,9 +129,9 @@ class RegionSet:
 
     def rows(self, image_id: str) -> NDArray[np.int64]:
         """Rows of one image's regions. Raises KeyError for an image that is not in the set."""
-        if image_id not in self.image_ids:
+        if image_id not in self._place:
             raise KeyError(f"{image_id!r} is not an image of {self.root}")
-        return np.flatnonzero(self.image == self.image_ids.index(image_id))
+        return self._rows_of(self._place[image_id])
 
     def blocks(self, size: int = 8192) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """All features in order, `size` rows at a time, with their rows."""
@@ -143,12 +145,23 @@ class RegionSet:
         return rle.decode(annotations[int(self.region[row])]["segmentation"])
 
     def _regions_of(self, image: int) -> list[Annotation]:
-        """The regions of the image at that place in `image_ids`."""
-        path = self.root / "regions" / self.regions / f"{self.image_ids[image]}.json"
-        file = read_regions(path, self.image_ids[image])
-        if file.sha256 != self._regions_sha256[image]:
-            raise ResultsError(f"{path}: its regions are not those that were pooled; run snakemake again")
-        return file.annotations
+        """The regions of the image at that place in `image_ids`; of the last image they are kept."""
+        if self._last is None or self._last[0] != image:
+            path = self.root / "regions" / self.regions / f"{self.image_ids[image]}.json"
+            file = read_regions(path, self.image_ids[image])
+            if file.sha256 != self._regions_sha256[image]:
+                raise ResultsError(f"{path}: its regions are not those that were pooled; run snakemake again")
+            self._last = image, file.annotations
+        return self._last[1]
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """One past the last row of each image."""
+        return np.cumsum(np.bincount(self.image, minlength=len(self.image_ids)))
+
+    def _rows_of(self, image: int) -> NDArray[np.int64]:
+        """Rows of the image at that place in `image_ids`."""
+        return np.arange(self._ends[image - 1] if image else 0, self._ends[image])
 
     @cached_property
     def parent(self) -> NDArray[np.int64]:
@@ -157,10 +170,8 @@ class RegionSet:
         Raises ResultsError if a region file has been remade since.
         """
         parent = np.full(len(self), NO_PARENT)
-        counts = np.bincount(self.image, minlength=len(self.image_ids))
-        starts = np.cumsum(counts) - counts
-        for index in np.flatnonzero(counts):
-            rows = np.arange(starts[index], starts[index] + counts[index])
+        for index in np.unique(self.image):
+            rows = self._rows_of(index)
             above = parents([a["segmentation"] for a in self._regions_of(int(index))])
             row_of = dict(zip(self.region[rows].tolist(), rows.tolist(), strict=True))
             for row in rows:
@@ -215,13 +226,11 @@ class RegionSet:
     @cached_property
     def _labels(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         cluster, distance = np.full(len(self), NO_CLUSTER), np.full(len(self), np.nan)
-        counts = np.bincount(self.image, minlength=len(self.image_ids))
-        starts = np.cumsum(counts) - counts
-        for index in np.flatnonzero(counts):
-            rows = slice(starts[index], starts[index] + counts[index])
+        for index in np.unique(self.image):
+            rows = self._rows_of(index)
             labels = self._image_labels(self.image_ids[index])
             same_regions = labels.regions_sha256 == self._regions_sha256[index]
-            if not same_regions or list(labels.cluster) != self.region_id[rows]:
+            if not same_regions or list(labels.cluster) != [self.region_id[row] for row in rows]:
                 raise ResultsError(
                     f"{self.root}: labels and features of image {self.image_ids[index]!r} are of different regions; "
                     "run snakemake again"
