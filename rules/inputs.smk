@@ -124,8 +124,6 @@ def part_files(wildcards):
 
 def refuse_unreachable_weights():
     """End a run at its start if it would wait for weights that are not there and cannot be downloaded from here."""
-    stages = {"masks": "segmenters", "features": "extractors"}
-    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in stages]
-    variants = {(group := stages[job.rule.name], job.wildcards[GROUPS[group]]) for job in jobs}
-    if problems := list(preflight.network_problems(CONFIG, variants)):
+    jobs = ((job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs())
+    if problems := list(preflight.network_problems(CONFIG, jobs)):
         raise WorkflowError("\n".join(["These weights are missing:", *problems]))

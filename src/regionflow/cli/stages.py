@@ -84,7 +84,7 @@ def _run(
         raise undeclared(config, declared.group, variant)
     names = {GROUPS[declared.group]: variant}
     chosen = getattr(config, declared.group)[variant]
-    if isinstance(chosen, Kind) and (problems := [*missing_here(chosen), *chosen.problems()]):
+    if isinstance(chosen, Kind) and (problems := [*missing_here(chosen), *chosen.problems(), *chosen.needs_network()]):
         raise UserError("\n".join(f"{declared.group}.{variant}.{problem}" for problem in problems))
     uses_card = declared.uses_card(config, names)
     if uses_card and (reason := why_no_device(config.runtime.device)):

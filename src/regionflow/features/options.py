@@ -1,15 +1,13 @@
 """Options of the feature extractors; `type` says which kind."""
 
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from regionflow.base.errors import UserError
 from regionflow.base.options import Kind, Seed
-from regionflow.base.remember import remembered
+from regionflow.features.timm_weights import cannot_be_had, timm_model
 from regionflow.formats.features import StoredDtype
 from regionflow.sam.options import SamWeights
 
@@ -79,15 +77,15 @@ class TimmOptions(ExtractorKind):
     def needs_network(self) -> Iterator[str]:
         """Timm's own weights, where they are not in its cache."""
         if self.checkpoint is None and self.random_seed is None:
-            from regionflow.features.timm_cache import cannot_be_had
-
             yield from cannot_be_had(self.model)
 
     def problems(self) -> Iterator[str]:
-        """A model that timm does not know. Importing timm takes seconds, so the answer is remembered."""
-        problem = remembered(f"problem of timm model {self.model}", version("timm"), lambda: _unknown(self.model))
+        """A model that timm does not know, or has no weights for."""
+        problem = timm_model(self.model)["problem"]
         if problem:
             yield f"model: {problem}"
+        elif self.checkpoint is None and self.random_seed is None and timm_model(self.model)["weights"] is None:
+            yield f"model: timm has no weights for {self.model}; name a local file under `checkpoint`"
 
     @model_validator(mode="after")
     def _consistent(self) -> "TimmOptions":
@@ -121,14 +119,3 @@ def _has_released_rule(name: str) -> bool:
     """Whether weights of that timm name are DINO's or DINOv2's, of which features.positions knows the rule."""
     architecture, _, tag = name.partition(".")
     return tag == "dino" or (architecture.startswith("vit_") and architecture.endswith("_dinov2"))
-
-
-def _unknown(name: str) -> str | None:
-    """Why timm cannot make a model of that name; None if it can."""
-    from regionflow.features.timm_names import check_name
-
-    try:
-        check_name(name)
-    except UserError as error:
-        return str(error)
-    return None

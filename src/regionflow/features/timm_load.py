@@ -13,12 +13,14 @@ from regionflow.features.options import TimmOptions
 from regionflow.features.positions import use_released_rule
 from regionflow.features.timm_names import check_name
 from regionflow.weights.checkpoint import load_state_dict
+from regionflow.weights.download import DownloadError
 
 
 def load_model(options: TimmOptions) -> nn.Module:
     """The model that the options name, on the CPU in float32 and eval mode, for any input size if it can.
 
-    Raises ExtractorError for an unknown model or weights that cannot be had, CheckpointError for a damaged file.
+    Raises ExtractorError for an unknown model, DownloadError for weights that cannot be had, CheckpointError for a
+    damaged file.
     """
     check_name(options.model)
     if options.random_seed is not None:
@@ -52,10 +54,10 @@ def _pretrained(name: str) -> nn.Module:
         return _create(name, pretrained=True)
     except Exception as error:
         # The download libraries raise errors of many kinds without a common base.
-        raise ExtractorError(
+        raise DownloadError(
             f"the weights of {name} are not in the download cache and cannot be fetched ({_first_line(error)}); "
             "connect once, or set `checkpoint` to a local file"
-        ).of_the_moment() from error
+        ) from error
 
 
 def _from_file(name: str, path: Path) -> nn.Module:

@@ -1,10 +1,12 @@
 """Options of part-whole hierarchies."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from regionflow.base.options import Name, Options, Refers, Seed
+from regionflow.features.options import TimmOptions
 
 
 class StudentOptions(Options):
@@ -106,6 +108,17 @@ class EmbedderOptions(Options):
     of the image off (5 % of the side for the default model)."""
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Type that the model runs in."""
+
+    def problems(self) -> Iterator[str]:
+        """A model that timm does not know, or has no weights for, as "key: reason"."""
+        yield from self._as_extractor().problems()
+
+    def needs_network(self) -> Iterator[str]:
+        """Timm's own weights, where they are not in its cache and cannot be fetched from here."""
+        yield from self._as_extractor().needs_network()
+
+    def _as_extractor(self) -> TimmOptions:
+        return TimmOptions(model=self.model, checkpoint=self.checkpoint, random_seed=self.random_seed)
 
     @model_validator(mode="after")
     def _one_source_of_weights(self) -> "EmbedderOptions":

@@ -28,7 +28,8 @@ BATCH = {"cpu": 8, "cuda": 256}
 class Embedder:
     """A timm model that embeds masked images: its pooled features before the classifier.
 
-    Raises ExtractorError for an unknown model or weights that cannot be had, CheckpointError for a damaged file.
+    Raises ExtractorError for an unknown model, DownloadError for weights that cannot be had, CheckpointError for a
+    damaged file.
     """
 
     def __init__(self, options: EmbedderOptions, device: str = "cpu") -> None:

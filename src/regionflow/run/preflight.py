@@ -10,15 +10,16 @@ from typing import Any
 from regionflow.base.options import Kind
 from regionflow.config.load import ConfigError, check_config
 from regionflow.config.references import targeted
-from regionflow.config.types import Config
+from regionflow.config.types import GROUPS, Config
 from regionflow.formats.parquet import NEEDS as NEEDS_PYARROW
 from regionflow.images.find import ImageListError, ImageSet, find_set
 from regionflow.parts.options import TEACHERS
 from regionflow.run.slots import visible_cards
-from regionflow.run.stages import model_path
+from regionflow.run.stages import MODEL_GROUPS, STAGES, model_path
 from regionflow.semantics.options import NamingOptions
 from regionflow.semantics.renamed import naming_problems
-from regionflow.weights.files import missing_weights, unreachable_weights
+from regionflow.weights.files import missing_weights, unreachable, unreachable_weights
+from regionflow.weights.published import PUBLISHED
 
 
 def prepare(
@@ -83,22 +84,47 @@ def set_problems(config: Config, images: ImageSet) -> Iterator[str]:
             yield from (f"{key}.{problem}" for problem in options.problems_with(images.images))
 
 
-def network_problems(config: Config, variants: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """One line per variant, by its group and name, whose weights would have to be downloaded and cannot from here."""
-    for group, name in sorted(set(variants)):
+def network_problems(config: Config, jobs: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[str]:
+    """One line per weight file that jobs would have to download and cannot from here, with the path of its key.
+
+    jobs: stage and wildcards of each.
+    """
+    variants: set[tuple[str, str]] = set()
+    stages: set[str] = set()
+    files: set[str] = set()
+    for stage, names in jobs:
+        stages.add(stage)
+        if stage == "weights":
+            files.add(names["weights"])
+        elif (group := STAGES[stage].group if stage in STAGES else "") in MODEL_GROUPS:
+            variants.add((group, names[GROUPS[group]]))
+    if "parts_masks" in stages:
+        variants.add(("segmenters", config.parts.teacher.segmenter))
+    told = set()
+    for group, name in sorted(variants):
         options = getattr(config, group)[name]
         if isinstance(options, Kind):
+            told |= {path.name for path in [options.weights()] if path is not None}
             problems = (*unreachable_weights(options), *options.needs_network())
             yield from (f"{group}.{name}.{problem}" for problem in problems)
+    if "parts_targets" in stages:
+        yield from (f"parts.embedder.{problem}" for problem in config.parts.embedder.needs_network())
+    for file in sorted(files - told):
+        if problem := unreachable(Path("weights", file), PUBLISHED[file]):
+            yield problem
 
 
 def part_problems(config: Config) -> list[str]:
-    """The same for the segmenter that teaches part-whole hierarchies, which a plain run has no use for."""
-    name = config.parts.teacher.segmenter
+    """What is known to fail of part-whole hierarchies, which a plain run has no use for, with the path of its key."""
+    name, parts = config.parts.teacher.segmenter, config.parts
     options = config.segmenters[name]
     problems = [f"segmenters.{name}.{problem}" for problem in (*missing_weights(options), *options.problems())]
     if getattr(options, "features", None) is not None:
         problems.append(f"parts.teacher.segmenter: {name} compares features, which a teacher does not have")
+    problems += [f"parts.embedder.{problem}" for problem in parts.embedder.problems()]
+    for key, path in (("embedder.checkpoint", parts.embedder.checkpoint), ("training.start", parts.training.start)):
+        if path is not None and not Path(path).is_file():
+            problems.append(f"parts.{key}: {path} is not there; put the file there or change the key")
     return problems
 
 
@@ -116,10 +142,6 @@ def path_problems(config: Config) -> Iterator[str]:
     for key, path in named.items():
         if path is not None and (reason := unsafe_path(path)):
             yield f"{key}: {path}: {reason}"
-    parts = {"embedder.checkpoint": config.parts.embedder.checkpoint, "training.start": config.parts.training.start}
-    for key, path in parts.items():
-        if path is not None and (reason := unsafe_path(path)):
-            yield f"parts.{key}: {path}: {reason}"
     model = config.clusters.model
     if model is not None and (reason := unsafe_path(model.format(extractor="", regions=""))):
         yield f"clusters.model: {model}: {reason}"

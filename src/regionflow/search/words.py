@@ -24,5 +24,7 @@ def vector_of(words: str, model: str, pretrained: str, checkpoint: str | None = 
         pretrained=None if checkpoint else pretrained,
         checkpoint=checkpoint,
     )
+    if problems := [*options.problems(), *options.needs_network()]:
+        raise UserError("\n".join(problems))
     loaded, _, tokenizer = load_clip(options)
     return class_rows(loaded, tokenizer, [synonyms], options.templates)[0].numpy()

@@ -86,8 +86,10 @@ def check_distinct(classes: list[str]) -> None:
         raise ValueError(f"class names that stand more than once: {', '.join(twice)}")
 
 
-def missing(*packages: str) -> Iterator[str]:
+def missing(*packages: str) -> list[str]:
     """A line for each package of the extra that is not installed."""
-    for package in packages:
-        if find_spec(package) is None:
-            yield f"type: {package} is not installed: pip install 'regionflow[semantics]'"
+    return [
+        f"type: {package} is not installed: pip install 'regionflow[semantics]'"
+        for package in packages
+        if find_spec(package) is None
+    ]

@@ -15,6 +15,7 @@ from regionflow.base.errors import UserError
 from regionflow.semantics.fuse import LabelScores, normalised
 from regionflow.semantics.seen import Seen
 from regionflow.semantics.transformers_options import TransformersOptions
+from regionflow.weights.download import DownloadError
 
 MISSING = "transformers is not installed: pip install 'regionflow[semantics]'"
 SUFFIXES = ("ForUniversalSegmentation", "ForSemanticSegmentation", "ForInstanceSegmentation")
@@ -23,7 +24,7 @@ SUFFIXES = ("ForUniversalSegmentation", "ForSemanticSegmentation", "ForInstanceS
 class TransformersLabeler:
     """A model and its image processor.
 
-    Raises UserError, naming the model, if it cannot be had or is none that gives semantic scores.
+    Raises UserError, naming the model, if it is damaged or gives no semantic scores, DownloadError if it cannot be had.
     """
 
     def __init__(self, options: TransformersOptions, device: str = "cpu") -> None:
@@ -76,9 +77,11 @@ def _load(name: str) -> tuple[Any, Any]:
     except (OSError, ValueError, ImportError) as error:
         if isinstance(error, UserError):
             raise
-        where = "" if Path(name).is_dir() else "; connect once, or give a folder with the model"
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{name}: the model cannot be loaded ({first}){where}").of_the_moment() from error
+        problem = f"{name}: the model cannot be loaded ({first})"
+        if Path(name).is_dir():
+            raise UserError(problem) from error
+        raise DownloadError(f"{problem}; connect once, or give a folder with the model") from error
     if not hasattr(getattr(processor, "image_processor", processor), "post_process_semantic_segmentation"):
         raise UserError(f"{name}: its image processor has no semantic post-processing; see docs/semantics.md")
     return processor, model

@@ -1,5 +1,6 @@
 """Options of the models of the transformers library."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -7,6 +8,11 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 
 from regionflow.semantics.options import LabelerOptions, Text, missing
+from regionflow.weights.fetched import WEIGHTS, Fetched, cannot_be_had
+
+SHARDED = tuple(f"{name}.index.json" for name in WEIGHTS)
+FILES = (("config.json",), ("preprocessor_config.json", "processor_config.json"), (*WEIGHTS, *SHARDED))
+"""What is needed of a model: of each one file."""
 
 
 class TransformersOptions(LabelerOptions):
@@ -24,10 +30,24 @@ class TransformersOptions(LabelerOptions):
 
     def weights(self) -> Path | None:
         """The weight file in a folder; None for a name on the hub."""
-        files = (Path(self.model) / name for name in ("model.safetensors", "pytorch_model.bin"))
+        files = (Path(self.model) / name for name in WEIGHTS)
         return next((file for file in files if file.is_file()), None)
 
     def problems(self) -> Iterator[str]:
-        """The library may be missing."""
+        """The library may be missing, or files in the folder; a path that is no folder is no name either."""
         yield from super().problems()
         yield from missing("transformers")
+        folder = Path(self.model)
+        if folder.is_dir():
+            lacking = [names[0] for names in FILES if not any((folder / name).is_file() for name in names)]
+            if lacking:
+                yield f"model: the folder {self.model} has no {' and no '.join(lacking)}; put the model's files there"
+        elif not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", self.model):
+            yield f"model: {self.model} is no folder, and no name on the hub (owner/name) either"
+
+    def needs_network(self) -> Iterator[str]:
+        """The files of a name on the hub, where they are not in the download cache."""
+        if not Path(self.model).is_dir():
+            files = [Fetched(repo=self.model, names=names) for names in FILES]
+            place = "put them into a folder, and name the folder under `model`"
+            yield from cannot_be_had(files, "model", f"all of {self.model}", place)

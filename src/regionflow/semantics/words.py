@@ -24,6 +24,7 @@ from regionflow.semantics.region_attention import region_vectors
 from regionflow.semantics.seen import Seen
 from regionflow.semantics.words_options import WordsOptions
 from regionflow.weights.checkpoint import CheckpointError
+from regionflow.weights.download import DownloadError
 
 BATCH = 32
 """Crops that are encoded together."""
@@ -109,7 +110,8 @@ def class_rows(
 def load_clip(options: WordsOptions) -> tuple[Any, Any, Any]:
     """Model in eval mode, preprocessing and tokenizer of open_clip.
 
-    Raises UserError for an unknown model or weights that cannot be had, CheckpointError for a file of another model.
+    Raises UserError for an unknown model, DownloadError for weights that cannot be had, CheckpointError for a file of
+    another model.
     """
     library = prompts.open_clip()
     if options.model not in library.list_models():
@@ -126,10 +128,18 @@ def load_clip(options: WordsOptions) -> tuple[Any, Any, Any]:
             raise CheckpointError(
                 f"{options.checkpoint} does not hold the weights of {options.model}: {first}"
             ) from error
-        raise UserError(
+        raise DownloadError(
             f"the weights {pretrained} of {options.model} cannot be had ({first}); connect once, or set `checkpoint`"
-        ).of_the_moment() from error
-    return model.eval().requires_grad_(False), preprocess, library.get_tokenizer(options.model)
+        ) from error
+    return model.eval().requires_grad_(False), preprocess, _tokenizer(library, options.model)
+
+
+def _tokenizer(library: Any, model: str) -> Any:
+    try:
+        return library.get_tokenizer(model)
+    except OSError as error:
+        first = str(error).strip().splitlines()[0]
+        raise DownloadError(f"what {model} splits words with cannot be had ({first}); connect once") from error
 
 
 def _crop(image: NDArray[np.uint8], mask: rle.Rle, kind: str) -> Image.Image:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, PositiveFloat, model_validator
 
 from regionflow.base.options import Seed
+from regionflow.semantics import open_clip_weights
 from regionflow.semantics.options import ClassNames, ExtractorName, LabelerOptions, Text, check_distinct, missing
 
 
@@ -66,9 +67,14 @@ class WordsOptions(LabelerOptions):
         return [names[0] for names in self.words]
 
     def problems(self) -> Iterator[str]:
-        """The library may be missing."""
+        """The library may be missing, or not know the model or its weights."""
         yield from super().problems()
-        yield from missing("open_clip")
+        yield from missing("open_clip") or open_clip_weights.problems(self.model, self.pretrained)
+
+    def needs_network(self) -> Iterator[str]:
+        """The weights, and what splits words, where they are not in the download cache."""
+        if not missing("open_clip"):
+            yield from open_clip_weights.cannot_be_had(self.model, self.pretrained)
 
     @model_validator(mode="before")
     @classmethod

@@ -26,25 +26,33 @@ def missing_weights(options: Kind) -> Iterator[str]:
     path = options.weights()
     if path is None or path.is_file() or downloadable(path):
         return
-    if path.name in PUBLISHED:
-        advice = f"get it first with `snakemake --cores 1 weights/{path.name}`, since its sha256 is not known"
-        yield f"checkpoint: {path} is not there; {advice} beforehand"
-    else:
+    published = PUBLISHED.get(path.name)
+    if published is None:
         yield f"checkpoint: {path} is not there; put the file there or change the key"
+    else:
+        yield (
+            f"checkpoint: {path} is not there; get it first with `snakemake --cores 1 weights/{path.name}`, since its "
+            f"sha256 is not known beforehand, or fetch {published.url} on another machine and put it there"
+        )
 
 
 def unreachable_weights(options: Kind) -> Iterator[str]:
-    """The same for a file that would be downloaded, if its address cannot be reached from here."""
+    """Why a kind's weight file that would be downloaded cannot be reached from here, as "key: reason"."""
     path = options.weights()
-    if path is None or path.is_file():
-        return
-    checkpoint = downloadable(path)
-    if checkpoint is not None and not reachable(checkpoint.url):
-        yield (
-            f"checkpoint: {path} is not there, and {urlsplit(checkpoint.url).hostname} cannot be reached to download "
-            f"it: fetch {checkpoint.url} on another machine and put it to {path.absolute()} "
-            f"(sha256 {checkpoint.sha256})"
-        )
+    checkpoint = downloadable(path) if path is not None and not path.is_file() else None
+    if path is not None and checkpoint is not None and (problem := unreachable(path, checkpoint)):
+        yield f"checkpoint: {problem}"
+
+
+def unreachable(path: Path, checkpoint: Checkpoint) -> str | None:
+    """Why a published checkpoint that is not at `path` cannot be reached from here; None if it can."""
+    if reachable(checkpoint.url):
+        return None
+    known = "" if checkpoint.sha256 is None else f" (sha256 {checkpoint.sha256})"
+    return (
+        f"{path} is not there, and {urlsplit(checkpoint.url).hostname} cannot be reached to download it: fetch "
+        f"{checkpoint.url} on another machine and put it to {path.absolute()}{known}"
+    )
 
 
 def missing_here(options: Kind) -> Iterator[str]:

@@ -18,6 +18,7 @@ from regionflow.features.presets import PRESETS
 from regionflow.run.adapters import extractor_of
 from regionflow.run.job import Job
 from regionflow.weights.checkpoint import CheckpointError
+from regionflow.weights.download import DownloadError
 
 TINY = "vit_tiny_patch16_224"
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)
@@ -79,7 +80,7 @@ def test_weights_that_cannot_be_fetched_are_named(monkeypatch: pytest.MonkeyPatc
         return create(name, **kwargs)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ExtractorError, match=f"weights of {TINY} .* no route to the hub.*checkpoint"):
+    with pytest.raises(DownloadError, match=f"weights of {TINY} .* no route to the hub.*checkpoint"):
         extractor(TimmOptions(model=TINY))
 
 
