@@ -118,7 +118,12 @@ def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile
 
 
 class Clock:
-    """Times what happens inside it, its orphaned processes included: they become ours, and end soon after."""
+    """Times what happens inside it, its orphaned processes included: they become ours, and end soon after.
+
+    `max_rss_gb` is of the largest of these.
+    """
+
+    max_rss_gb = 0.0
 
     def __enter__(self) -> "Clock":
         self._before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -129,7 +134,7 @@ class Clock:
         wall = time.perf_counter() - self._begin
         while True:
             try:
-                os.wait()
+                self.max_rss_gb = max(self.max_rss_gb, os.wait3(0)[2].ru_maxrss / 1e6)
             except ChildProcessError:
                 break
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -5,7 +5,8 @@ takes, with `counts` as a str so that it fits into JSON. Encoding of single mask
 (label maps in one pass, runs as arrays) is here and is tested to give the same strings.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, TypedDict
 
 import numpy as np
@@ -17,6 +18,15 @@ MAX_DIGITS = 7
 
 CHECKED_AT_ONCE = 1 << 19
 """Characters of counts that are checked together."""
+
+
+DECODED_AT_ONCE = 1 << 16
+"""Characters of counts whose runs are worked out together."""
+
+SHORT_RUN = 32
+"""Pixels of a mean run up to which painting all pixels of all masks at once is faster than run after run."""
+
+Spans = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 class Rle(TypedDict):
@@ -92,7 +102,7 @@ def _numbers(characters: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
     last = np.flatnonzero((characters & 32) == 0)
     if not len(last):
         return last, last
-    first = np.r_[0, last[:-1] + 1]
+    first = np.concatenate([[0], last[:-1] + 1])
     digits = last - first + 1
     characters = characters[: last[-1] + 1]
     place = np.arange(len(characters)) - np.repeat(first, digits)
@@ -142,7 +152,14 @@ def _check_counts(counts: Sequence[str], height: int, width: int, number: int) -
     mask_of = np.repeat(np.arange(len(counts)), np.diff(after, prepend=0))
     refuse(mask_of[digits > MAX_DIGITS], "a number that is too long")
     first = np.r_[0, after[:-1]]
-    place = np.arange(len(values)) - first[mask_of]
+    _add_differences(values, np.arange(len(values)) - first[mask_of])
+    refuse(mask_of[values < 0], "a run of negative length")
+    wrong = np.flatnonzero(np.add.reduceat(values, first) != height * width)
+    refuse(wrong, f"runs that do not add up to {height} x {width}")
+
+
+def _add_differences(values: NDArray[np.int64], place: NDArray[np.int64]) -> None:
+    """Make lengths of runs of the numbers of several masks; `place` is that of each number within its mask."""
     for start in (1, 2):  # from its fourth run on a mask stores the difference to the run before the last
         chain = np.flatnonzero((place >= start) & ((place - start) % 2 == 0))
         begins = np.flatnonzero(place[chain] == start)
@@ -150,36 +167,78 @@ def _check_counts(counts: Sequence[str], height: int, width: int, number: int) -
             sums = np.cumsum(values[chain])
             before = sums[begins] - values[chain[begins]]
             values[chain] = sums - before[np.cumsum(place[chain] == start) - 1]
-    refuse(mask_of[values < 0], "a run of negative length")
-    wrong = np.flatnonzero(np.add.reduceat(values, first) != height * width)
-    refuse(wrong, f"runs that do not add up to {height} x {width}")
 
 
-def spans(rle: Rle) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Vertical spans of the mask: column x, first row, row after the last, one entry per span.
+def _runs(rles: Sequence[Rle]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Of the runs of ones of several masks in order: the mask, and first pixel and pixel after the last of that mask,
+    down the columns. One pass over the characters of all; single masks would cost some calls of numpy each."""
+    texts = [mask["counts"] for mask in rles]
+    values, digits = _numbers(np.frombuffer("".join(texts).encode("ascii"), np.uint8).astype(np.int64) - 48)
+    after = np.searchsorted(np.cumsum(digits), np.cumsum([len(text) for text in texts]), "right")
+    mask_of = np.repeat(np.arange(len(texts)), np.diff(after, prepend=0))
+    first = np.concatenate([[0], after[:-1]])
+    place = np.arange(len(values)) - first[mask_of]
+    _add_differences(values, place)
+    sums = np.concatenate([[0], np.cumsum(values)])
+    ones = np.flatnonzero((place % 2 == 1) & (values > 0))
+    owner = mask_of[ones]
+    before = sums[first][owner]
+    return owner, sums[ones] - before, sums[ones + 1] - before
+
+
+def _parts(rles: Sequence[Rle]) -> Iterator[Sequence[Rle]]:
+    """The masks, so many at a time that the arrays about them stay small."""
+    start = characters = 0
+    for i, mask in enumerate(rles):
+        characters += len(mask["counts"])
+        if characters >= DECODED_AT_ONCE or i + 1 == len(rles):
+            yield rles[start : i + 1]
+            start, characters = i + 1, 0
+
+
+def _runs_of_all(rles: Sequence[Rle]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """What `_runs` gives, of any number of masks."""
+    first, parts = 0, []
+    for part in _parts(rles):
+        owner, starts, stops = _runs(part)
+        parts.append((owner + first, starts, stops))
+        first += len(part)
+    owner, starts, stops = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return owner, starts, stops
+
+
+def each_spans(rles: Sequence[Rle]) -> Iterator[Spans]:
+    """Vertical spans of each mask: column x, first row, row after the last, one entry per span, in order.
 
     Runs that go on from the foot of a column to the head of the next are split, so each span lies in one column.
     """
-    height = rle["size"][0]
-    edges = np.cumsum(counts(rle))
-    starts = edges[: len(edges) // 2 * 2 : 2]
-    stops = edges[1::2]
-    filled = stops > starts
-    starts, stops = starts[filled], stops[filled]
-    first, last = starts // max(height, 1), (stops - 1) // max(height, 1)
-    repeats = last - first + 1
-    run = np.repeat(np.arange(len(starts)), repeats)
-    x = first[run] + np.arange(len(run)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    top = np.where(x == first[run], starts[run] - x * height, 0)
-    bottom = np.where(x == last[run], stops[run] - x * height, height)
-    return x, top, bottom
+    for part in _parts(rles):
+        owner, starts, stops = _runs(part)
+        heights = np.array([max(mask["size"][0], 1) for mask in part])[owner]
+        first, last = starts // heights, (stops - 1) // heights
+        repeats = last - first + 1
+        run = np.repeat(np.arange(len(starts)), repeats)
+        height = heights[run]
+        x = first[run] + np.arange(len(run)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        top = np.where(x == first[run], starts[run] - x * height, 0)
+        bottom = np.where(x == last[run], stops[run] - x * height, height)
+        ends = np.searchsorted(owner[run], np.arange(len(part) + 1)).tolist()
+        for begin, end in pairwise(ends):
+            yield x[begin:end], top[begin:end], bottom[begin:end]
 
 
-def point_inside(rle: Rle) -> list[float]:
-    """[x, y] of the middle pixel of the mask's longest vertical span: inside the mask whatever its shape."""
-    x, top, bottom = spans(rle)
-    longest = int(np.argmax(bottom - top))
-    return [float(x[longest]), float((top[longest] + bottom[longest] - 1) // 2)]
+def spans(rle: Rle) -> Spans:
+    """The vertical spans of one mask (see `each_spans`)."""
+    return next(each_spans([rle]))
+
+
+def points_inside(rles: Sequence[Rle]) -> list[list[float]]:
+    """[x, y] of the middle pixel of each mask's longest vertical span: inside the mask whatever its shape."""
+    points = []
+    for x, top, bottom in each_spans(rles):
+        longest = int(np.argmax(bottom - top))
+        points.append([float(x[longest]), float((top[longest] + bottom[longest] - 1) // 2)])
+    return points
 
 
 def from_label_map(labels: NDArray[np.integer]) -> dict[int, Rle]:
@@ -215,10 +274,22 @@ def to_label_map(masks: Sequence[Rle], values: Sequence[int], height: int, width
 
     Of masks of equal area the earlier one wins, so the map does not depend on anything but the records.
     """
-    out = np.zeros((height, width), dtype=np.uint16 if max(values, default=0) <= 0xFFFF else np.uint32)
-    areas = [area(mask) for mask in masks]
-    for i in sorted(range(len(masks)), key=lambda i: (-areas[i], -i)):
-        x, y, w, h = bbox(masks[i])
-        box = slice(y, y + h), slice(x, x + w)
-        out[box][decode(masks[i])[box]] = values[i]
-    return out
+    dtype: type[np.unsignedinteger] = np.uint16 if max(values, default=0) <= 0xFFFF else np.uint32
+    flat: NDArray[np.unsignedinteger] = np.zeros(height * width, dtype)
+    if not len(masks):
+        return flat.reshape(height, width)
+    owner, starts, stops = _runs_of_all(masks)
+    areas = np.bincount(owner, stops - starts, minlength=len(masks))
+    rank = np.empty(len(masks), np.int64)
+    rank[np.lexsort((-np.arange(len(masks)), -areas))] = np.arange(len(masks))
+    order = np.argsort(rank[owner], kind="stable")
+    starts, stops, painted = starts[order], stops[order], np.asarray(values)[owner[order]]
+    lengths = stops - starts
+    pixels = int(lengths.sum())
+    if pixels <= min(SHORT_RUN * len(lengths), 1 << 20):
+        ends = np.cumsum(lengths)
+        flat[np.arange(pixels) + np.repeat(stops - ends, lengths)] = np.repeat(painted, lengths)  # the last one stays
+    else:
+        for start, stop, value in zip(starts.tolist(), stops.tolist(), painted.tolist(), strict=True):
+            flat[start:stop] = value
+    return np.ascontiguousarray(flat.reshape(width, height).T)

@@ -10,12 +10,13 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
 from sklearn.metrics import pairwise_distances_argmin_min, silhouette_score
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from regionflow.base.errors import UserError
 from regionflow.formats.clusters import Clusters, Features
@@ -97,9 +98,15 @@ def predict(features: Features, centres: Features) -> tuple[NDArray[np.int64], N
                 f"region features have {features.shape[1]} channels, the cluster centres {centres.shape[1]}: "
                 "clusters.model was fitted to another extractor"
             )
-        with threadpool_limits(1):
+        with _pools().limit(limits=1):
             cluster[good], distance[good] = pairwise_distances_argmin_min(features[good], centres)
     return cluster, distance
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """The libraries with threads of their own; looking for them takes longer than a prediction."""
+    return ThreadpoolController()
 
 
 def _epochs(rows: Rows, sample: Features, options: ClustersOptions) -> tuple[MiniBatchKMeans, int, int]:

@@ -46,13 +46,13 @@ def generate(image: NDArray[np.uint8], options: GraphOptions) -> list[Annotation
     keep = _without_duplicates(levels, offsets, predicted, options)
     annotations = []
     encoded = [rle.from_label_map(level) for level in levels]
-    for index in keep:
-        level = int(np.searchsorted(offsets, index, side="right")) - 1
-        mask = encoded[level][int(index - offsets[level])]
+    of_level = [int(np.searchsorted(offsets, index, side="right")) - 1 for index in keep]
+    masks = [encoded[level][int(index - offsets[level])] for index, level in zip(keep, of_level, strict=True)]
+    for index, level, mask, point in zip(keep, of_level, masks, rle.points_inside(masks), strict=True):
         scored: dict[str, Any] = {
             "predicted_iou": round(float(predicted[index]), 6),
             "stability_score": round(float(stability[index]), 6),
-            "point_coords": [rle.point_inside(mask)],
+            "point_coords": [point],
             "crop_box": [0, 0, width, height],
             "scale": options.scales[level],
         }

@@ -68,11 +68,12 @@ def generate(
         labels = cv2.resize(tree.labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         tree = tree.enlarged(np.asarray(labels, np.int32))
     annotations = []
-    for node, mask in zip(nodes.tolist(), tree.rles(nodes), strict=True):
+    masks = tree.rles(nodes)
+    for node, mask, point in zip(nodes.tolist(), masks, rle.points_inside(masks), strict=True):
         scored: dict[str, Any] = {
             "predicted_iou": round(float(predicted[node]), 6),
             "stability_score": round(float(stability[node]), 6),
-            "point_coords": [rle.point_inside(mask)],
+            "point_coords": [point],
             "crop_box": [0, 0, width, height],
         }
         annotations.append(annotation(mask, SOURCE, **scored))

@@ -129,15 +129,14 @@ class MergeTree:
         by_place = np.argsort(flat[starts], kind="stable")
         sorted_places = flat[starts][by_place]
         masks = []
-        for node in nodes:
-            runs = by_place[slice(*np.searchsorted(sorted_places, (first[node], last[node])))]
-            runs = np.sort(runs)
-            apart = stops[runs[:-1]] != starts[runs[1:]]
-            begin, end = starts[runs[np.r_[True, apart]]], stops[runs[np.r_[apart, True]]]
-            edges = np.empty(2 * len(begin) + 1, np.int64)
-            edges[0], edges[1::2], edges[2::2] = 0, begin, end
-            counts = np.diff(edges)
-            if end[-1] < flat.size:
-                counts = np.r_[counts, flat.size - end[-1]]
-            masks.append(rle.from_runs(counts.tolist(), height, width))
+        begins, ends = (np.searchsorted(sorted_places, edge[nodes]).tolist() for edge in (first, last))
+        for begin, end in zip(begins, ends, strict=True):
+            runs = np.sort(by_place[begin:end])
+            run_starts, run_stops = starts[runs], stops[runs]
+            apart = np.flatnonzero(run_starts[1:] != run_stops[:-1])  # others go on where the one before ends
+            edges = np.empty(2 * len(apart) + 4, np.int64)
+            edges[0], edges[1], edges[-2], edges[-1] = 0, run_starts[0], run_stops[-1], flat.size
+            edges[2:-2:2], edges[3:-2:2] = run_stops[apart], run_starts[apart + 1]
+            counts = (edges[1:] - edges[:-1]).tolist()
+            masks.append(rle.from_runs(counts if counts[-1] else counts[:-1], height, width))
         return masks

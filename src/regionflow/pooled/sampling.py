@@ -5,7 +5,7 @@ per grid cell: the adjoint of upsampling applied to the mask. It comes straight 
 running sums of the interpolation weights; neither the upsampled features nor a stack of masks is ever made.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,12 @@ from scipy import sparse
 
 from regionflow.formats import rle
 from regionflow.formats.geometry import Geometry
-from regionflow.formats.rle import Rle
+from regionflow.formats.rle import Rle, Spans
 
 Box = tuple[float, float, float, float]
 Region = Rle | Box
 """An RLE mask of the image's size, or a box (x, y, width, height) in pixels that may lie between pixels."""
 
-Spans = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 Taps = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 """What `Geometry.taps` gives."""
 Block = tuple[NDArray[np.float64], int, int]
@@ -27,6 +26,8 @@ Block = tuple[NDArray[np.float64], int, int]
 
 # Pixels of a mask that are looked at together: 8 MiB for each of their numbers.
 _PIXELS = 1 << 20
+# Of masks that are worked out together: spans times rows of the grid.
+_NUMBERS = 1 << 16
 
 
 def check_sizes(regions: Sequence[Region], geometry: Geometry) -> None:
@@ -48,8 +49,7 @@ def region_weights(regions: Sequence[Region], geometry: Geometry) -> sparse.csr_
     check_sizes(regions, geometry)
     blocks = _by_pixels(geometry) if _is_long(geometry) else _by_running_sums(geometry)
     cells, weights = [], []
-    for region in regions:
-        block, top, left = blocks(region)
+    for block, top, left in blocks(_spans_or_boxes(regions)):
         y, x = np.nonzero(block)
         cells.append((y + top) * geometry.grid[1] + x + left)
         weights.append(block[y, x])
@@ -62,34 +62,52 @@ def _is_long(geometry: Geometry) -> bool:
     return height * geometry.grid[0] + width * geometry.grid[1] > 4 * height * width
 
 
-def _by_running_sums(geometry: Geometry) -> Callable[[Region], Block]:
-    """Weights of a region on the part of the grid that it touches, from running sums along both axes."""
+def _spans_or_boxes(regions: Sequence[Region]) -> Iterator[Spans | Box]:
+    """The spans of each mask, and each box as it is."""
+    spans = rle.each_spans([region for region in regions if isinstance(region, dict)])
+    for region in regions:
+        yield next(spans) if isinstance(region, dict) else region
+
+
+def _by_running_sums(geometry: Geometry) -> Callable[[Iterable[Spans | Box]], Iterator[Block]]:
+    """Weights of regions on the part of the grid that each touches, from running sums along both axes."""
     edges = geometry.cumulative(0), geometry.cumulative(1)
     columns = geometry.interpolation_matrix(1)
 
-    def block(region: Region) -> Block:
-        if isinstance(region, dict):
-            return _mask_block(rle.spans(region), edges[0], columns)
-        x, y, width, height = region
-        down, across = _at(edges[0], y + height) - _at(edges[0], y), _at(edges[1], x + width) - _at(edges[1], x)
-        return np.outer(down, across), 0, 0
+    def blocks(regions: Iterable[Spans | Box]) -> Iterator[Block]:
+        together: list[Spans] = []
+        numbers = 0
+        for region in regions:
+            if len(region) == 3:
+                together.append(region)
+                numbers += len(region[0]) * geometry.grid[0]
+            if len(region) == 4 or numbers >= _NUMBERS:
+                yield from _mask_blocks(together, edges[0], columns)
+                together, numbers = [], 0
+            if len(region) == 4:
+                x, y, width, height = region
+                down = _at(edges[0], y + height) - _at(edges[0], y)
+                yield np.outer(down, _at(edges[1], x + width) - _at(edges[1], x)), 0, 0
+        yield from _mask_blocks(together, edges[0], columns)
 
-    return block
+    return blocks
 
 
-def _by_pixels(geometry: Geometry) -> Callable[[Region], Block]:
+def _by_pixels(geometry: Geometry) -> Callable[[Iterable[Spans | Box]], Iterator[Block]]:
     """The same pixel by pixel: slower, but neither time nor memory grows with the square of a long image's length."""
     taps = geometry.taps(0), geometry.taps(1)
 
-    def block(region: Region) -> Block:
-        if isinstance(region, dict):
-            return _mask_block_by_pixels(rle.spans(region), taps)
-        x, y, width, height = region
-        down, top = _axis_weights(taps[0], y, y + height)
-        across, left = _axis_weights(taps[1], x, x + width)
-        return np.outer(down, across), top, left
+    def blocks(regions: Iterable[Spans | Box]) -> Iterator[Block]:
+        for region in regions:
+            if len(region) == 3:
+                yield _mask_block_by_pixels(region, taps)
+                continue
+            x, y, width, height = region
+            down, top = _axis_weights(taps[0], y, y + height)
+            across, left = _axis_weights(taps[1], x, x + width)
+            yield np.outer(down, across), top, left
 
-    return block
+    return blocks
 
 
 def _mask_block_by_pixels(spans: Spans, taps: tuple[Taps, Taps]) -> Block:
@@ -132,21 +150,36 @@ def _axis_weights(taps: Taps, begin: float, end: float) -> tuple[NDArray[np.floa
     return weights, first
 
 
-def _mask_block(spans: Spans, edges: NDArray[np.float64], columns: NDArray[np.float64]) -> Block:
-    """Weights of one mask on the part of the grid that it touches, and that part's first row and column."""
-    x, top, bottom = spans
-    if not len(x):
-        return np.zeros((0, 0)), 0, 0
-    first, last, left, right = top.min(), bottom.max(), x[0], x[-1] + 1
-    rows = _support(edges[last] - edges[first])
-    cells = _support(columns[left:right].sum(axis=0))
-    # Each span adds the running sum at its end and takes away the one at its start, in its own pixel column.
-    ends = np.stack([bottom, top], axis=1).ravel() - first
-    signs = np.tile([1.0, -1.0], len(x))
-    pointers = 2 * np.searchsorted(x, np.arange(left, right + 1))
-    differences = sparse.csr_array((signs, ends, pointers), shape=(right - left, last - first + 1))
-    per_column = differences @ edges[first : last + 1, rows]
-    return per_column.T @ columns[left:right, cells], rows.start, cells.start
+def _mask_blocks(masks: Sequence[Spans], edges: NDArray[np.float64], columns: NDArray[np.float64]) -> Iterator[Block]:
+    """Weights of each mask on the part of the grid that it touches, and that part's first row and column.
+
+    One sparse product for the pixel columns of all: one for each mask would take most of the time of small ones.
+    """
+    lefts = [int(x[0]) if len(x) else 0 for x, _, _ in masks]
+    rights = [int(x[-1]) + 1 if len(x) else 0 for x, _, _ in masks]
+    offsets = np.cumsum([0, *(right - left for left, right in zip(lefts, rights, strict=True))])
+    total = int(offsets[-1])
+    if total:
+        x, top, bottom = (np.concatenate(column) for column in zip(*masks, strict=True))
+        at = x + np.repeat(offsets[:-1] - lefts, [len(mask[0]) for mask in masks])
+        first, last = top.min(), bottom.max()
+        touched = _support(edges[last] - edges[first])
+        # Each span adds the running sum at its end and takes away the one at its start, in its own pixel column.
+        ends = np.stack([bottom, top], axis=1).ravel() - first
+        signs = np.tile([1.0, -1.0], len(at))
+        pointers = 2 * np.searchsorted(at, np.arange(total + 1))
+        differences = sparse.csr_array((signs, ends, pointers), shape=(total, last - first + 1))
+        per_column = differences @ edges[first : last + 1, touched]
+    for number, (left, right) in enumerate(zip(lefts, rights, strict=True)):
+        if left == right:
+            yield np.zeros((0, 0)), 0, 0
+            continue
+        _, top, bottom = masks[number]
+        rows = _support(edges[bottom.max()] - edges[top.min()])
+        cells = _support(columns[left:right].sum(axis=0))
+        down = slice(rows.start - touched.start, rows.stop - touched.start)
+        of_mask = np.ascontiguousarray(per_column[offsets[number] : offsets[number + 1], down])
+        yield of_mask.T @ columns[left:right, cells], rows.start, cells.start
 
 
 def _support(weights: NDArray[np.float64]) -> slice:
@@ -173,9 +206,9 @@ def _joined(arrays: list[NDArray], dtype: type) -> NDArray:
 
 def masks_in_boxes(regions: Sequence[Region], geometry: Geometry) -> Iterator[tuple[NDArray[np.bool_], int, int]]:
     """Each region as a mask of its bounding box, with the box's first row and column; a box holds what it touches."""
-    for region in regions:
-        if isinstance(region, dict):
-            yield _raster(rle.spans(region))
+    for region in _spans_or_boxes(regions):
+        if len(region) == 3:
+            yield _raster(region)
             continue
         x, y, width, height = region
         top, left = max(0, int(np.floor(y))), max(0, int(np.floor(x)))

@@ -71,7 +71,7 @@ def _on_grid(mask: Rle, size: tuple[int, int], page: tuple[int, int]) -> tuple[i
     columns = np.minimum(((np.arange(left, min(page[1], right)) + 0.5) / scale[1]).astype(int), size[1] - 1)
     part = rle.decode(mask)[np.ix_(rows, columns)]
     if not part.any():
-        px, py = rle.point_inside(mask)
+        px, py = rle.points_inside([mask])[0]
         return min(int(py * scale[0]), page[0] - 1), min(int(px * scale[1]), page[1] - 1), np.ones((1, 1), bool)
     return top, left, part
 

@@ -1,6 +1,7 @@
 """Our run-length code gives the strings of pycocotools and loses no pixel."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -52,6 +53,30 @@ def test_spans_paint_the_mask_each_in_one_column(mask):
         assert bottom > top
         painted[top:bottom, x] += 1
     assert (painted == mask).all()
+
+
+@pytest.mark.parametrize("at_once", [1, 7, rle.DECODED_AT_ONCE])
+@given(masks=st.lists(hnp.arrays(np.bool_, (5, 7)), max_size=5))
+def test_spans_of_several_masks_are_those_of_each(at_once, masks):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rle, "DECODED_AT_ONCE", at_once)
+        all_spans = list(rle.each_spans([rle.encode(mask) for mask in masks]))
+    assert len(all_spans) == len(masks)
+    for mask, spans in zip(masks, all_spans, strict=True):
+        assert [column.tolist() for column in spans] == [column.tolist() for column in rle.spans(rle.encode(mask))]
+
+
+@pytest.mark.parametrize("short_run", [0, rle.SHORT_RUN])
+@given(masks=st.lists(hnp.arrays(np.bool_, (5, 7)), max_size=5))
+def test_label_map_shows_the_smallest_mask_and_of_equal_ones_the_first(short_run, masks):
+    expected = np.zeros((5, 7), int)
+    for value, mask in sorted(enumerate(masks, 10), key=lambda pair: (-pair[1].sum(), -pair[0])):
+        expected[mask] = value
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rle, "SHORT_RUN", short_run)
+        painted = rle.to_label_map([rle.encode(mask) for mask in masks], range(10, 10 + len(masks)), 5, 7)
+    assert painted.tolist() == expected.tolist()
+    assert painted.dtype == np.uint16
 
 
 @given(st.lists(hnp.arrays(np.bool_, (5, 7)), max_size=4))
