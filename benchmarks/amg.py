@@ -241,14 +241,14 @@ def peak_gb(device: str) -> float:
 
 def time_phases(sam: torch.nn.Module, who: str) -> dict[str, float]:
     """Seconds spent in the main parts, filled in while they run."""
-    from regionflow.sam import decoder, masks, prompting
+    from regionflow.sam import decoder, encoder, masks
 
     phases: dict[str, float] = defaultdict(float)
     if who.startswith("reference"):
         parts = [(sam.image_encoder, "forward", "encoder"), (sam.mask_decoder, "forward", "decoder")]
         parts.append((sam, "postprocess_masks", "full size"))
     else:
-        parts = [(prompting, "encode_image", "encoder"), (decoder.ImageDecoder, "decode", "decoder")]
+        parts = [(encoder, "encode_images", "encoder"), (decoder.ImageDecoder, "decode", "decoder")]
         parts += [(decoder.Prompts, "mask_logits", "upscaling"), (masks.FullSize, "masks", "full size")]
     for owner, attribute, phase in parts:
         setattr(owner, attribute, timed(getattr(owner, attribute), phases, phase, sam.device.type))

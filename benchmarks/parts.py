@@ -124,7 +124,8 @@ class Ours:
         masks, embedded = folder / "masks.json.gz", folder / "targets.h5"
         parts_format.write_part_masks(masks, "photo", "photo", self.teacher.masks(image), Generator("parts_masks", {}))
         middle = time.process_time()
-        made = targets(self.embedder, image, parts_format.read_part_masks(masks))
+        parts = parts_format.read_part_masks(masks)
+        made = targets(self.embedder.embed(image, parts.masks), parts)
         parts_format.write_part_targets(embedded, "photo", made, {})
         self.spent.masks += middle - start
         self.spent.embeddings += time.process_time() - middle

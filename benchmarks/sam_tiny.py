@@ -40,6 +40,7 @@ from regionflow.masks import graph
 from regionflow.masks.options import GraphOptions, SamOptions
 from regionflow.report.panels import overlay
 from regionflow.sam.build import build_sam
+from regionflow.sam.encoder import encode_image
 from regionflow.sam.generator import generate
 from regionflow.sam.prompting import Prompter
 
@@ -101,7 +102,9 @@ def click_correlation(sam: Any, options: SamOptions, drawn: list[scenes.Scene]) 
         places = [rng.choice(np.flatnonzero(scene.parts == p)) for p in rng.choice(parts, CLICKS)]
         at = np.stack(np.unravel_index(places, scene.parts.shape), 1)
         with torch.inference_mode():
-            (_, answer), *_ = Prompter(sam, scene.image, every, CLICKS).answers(at[:, ::-1], np.arange(CLICKS))
+            (_, answer), *_ = Prompter(sam, encode_image(sam, scene.image), every, CLICKS).answers(
+                at[:, ::-1], np.arange(CLICKS)
+            )
         masks = [rle.decode(m.encode(size, (0, 0), size)) for m in answer.masks]
         masks = np.stack(masks).reshape(CLICKS, -1, *size) > 0
         for (y, x), three, scores in zip(at, masks, answer.iou, strict=True):

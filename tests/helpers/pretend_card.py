@@ -3,9 +3,11 @@
 Inside `pretend()` tensors made or moved to "cuda" say that they are on cuda:0, are computed on the CPU, and refuse what
 CUDA tensors refuse: operations together with CPU tensors (numbers of no dimension and indices into a card's tensor
 apart), `.numpy()` and `np.asarray`. What makes the host wait for a card is counted by the line of regionflow (or of the
-library) that asked: `Watch.waits`; so are copies to the card, `Watch.uploads`.
+library) that asked: `Watch.waits`; so are copies to the card, `Watch.uploads`. A copy to the host with `non_blocking`
+makes nobody wait, and has no values before an event that was recorded after it is waited for.
 
-It knows nothing of kernels that a real card lacks, of its rounding, nor of memory, but for what `free_bytes` says.
+It knows nothing of kernels that a real card lacks, of its rounding, nor of memory, but for what `free_bytes` says, and
+`Watch.taken`: what one call of a model is said to have taken at its peak.
 """
 
 import contextlib
@@ -53,6 +55,9 @@ class Watch:
 
     waits: Counter[str] = field(default_factory=Counter)
     uploads: Counter[str] = field(default_factory=Counter)
+    taken: int = 0
+    on_their_way: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    """Tensors of the host that have no values yet, and those whose values they will have."""
 
     def call(self, func: Callable, args: tuple, kwargs: dict) -> Any:
         """Run a function of torch as a card would."""
@@ -90,6 +95,10 @@ class Watch:
         moved = _run(torch.Tensor.to, (_to_cpu(x),), {"dtype": dtype or _run(torch.Tensor.dtype.__get__, (x,), {})})
         if isinstance(x, CardTensor) == to_card:
             return _to_card(moved) if to_card else moved
+        if not to_card and kwargs.get("non_blocking"):
+            copy = _run(torch.full_like, (moved, -1e9 if moved.is_floating_point() else 0), {})
+            self.on_their_way.append((copy, moved))
+            return copy
         (self.uploads if to_card else self.waits)[_where(name)] += 1
         copied = _run(torch.Tensor.clone, (moved,), {})
         return _to_card(copied) if to_card else copied
@@ -134,6 +143,23 @@ class Watch:
             self.waits[_where(name)] += 1
 
 
+class Event:
+    """As torch.cuda.Event: what was given to the card before it was recorded is done when it has been waited for."""
+
+    def record(self) -> None:
+        """From here on."""
+        watch = CardTensor.watches[-1]
+        self._before, watch.on_their_way = watch.on_their_way, []
+
+    def synchronize(self) -> None:
+        """Wait."""
+        CardTensor.watches[-1].waits[_where("synchronize")] += 1
+        with torch.inference_mode():  # the tensors may have been made within it
+            for copy, values in self._before:
+                _run(torch.Tensor.copy_, (copy, values), {})
+        self._before = []
+
+
 class _Everywhere(TorchFunctionMode):
     """Sends also functions without a tensor, such as torch.zeros(device="cuda"), to the watch."""
 
@@ -160,6 +186,9 @@ def pretend(free_bytes: int = 60 << 30) -> Iterator[Watch]:
         mock.patch.object(torch.cuda, "mem_get_info", lambda device=None: (free_bytes, 80 << 30)),
         mock.patch.object(torch.cuda, "memory_reserved", lambda device=None: 0),
         mock.patch.object(torch.cuda, "memory_allocated", lambda device=None: 0),
+        mock.patch.object(torch.cuda, "reset_peak_memory_stats", lambda device=None: None),
+        mock.patch.object(torch.cuda, "max_memory_allocated", lambda device=None: watch.taken),
+        mock.patch.object(torch.cuda, "Event", Event),
         mock.patch.object(torch.cuda, "is_available", lambda: True),
         mock.patch.object(torch.autocast, "__init__", on_cpu),
         mock.patch.object(nn.Module, "to", move),

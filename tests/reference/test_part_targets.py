@@ -12,7 +12,7 @@ from regionflow.formats import rle
 from regionflow.formats.parts import EMPTY, PartMasks
 from regionflow.parts.options import EmbedderOptions
 from regionflow.parts.pixels import square
-from regionflow.parts.targets import Embedder, targets
+from regionflow.parts.targets import BATCH, Embedder, targets
 
 MODEL, SIZE = "test_convnext.r160_in1k", 64
 
@@ -47,9 +47,12 @@ def published(image: NDArray[np.uint8], masks: NDArray[np.bool_], crop: bool) ->
 
 
 @pytest.mark.parametrize("crop", [False, True])
-def test_embeddings_are_timms(image: NDArray[np.uint8], masks: NDArray[np.bool_], crop: bool) -> None:
+def test_embeddings_are_timms(
+    image: NDArray[np.uint8], masks: NDArray[np.bool_], crop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BATCH, "cpu", 2)
     options = EmbedderOptions(model=MODEL, random_seed=0, crop=crop, view="as_published")
-    ours = Embedder(options).embed(image, [rle.encode(mask) for mask in masks], batch=2)
+    ours = Embedder(options).embed(image, [rle.encode(mask) for mask in masks])
     np.testing.assert_allclose(ours, published(image, masks, crop), atol=1e-5)
 
 
@@ -73,7 +76,7 @@ def test_each_distinct_mask_is_embedded_once_and_empty_ones_not_at_all(
     embedder = Embedder(EmbedderOptions(model=MODEL, random_seed=0))
     passes: list[int] = []
     embedder._model.register_forward_pre_hook(lambda _, args: passes.append(len(args[0])))
-    made = targets(embedder, image, parts)
+    made = targets(embedder.embed(image, parts.masks), parts)
     assert sum(passes) == 3
     dense = made.dense
     assert dense.shape == (4, 3, made.embeddings.shape[1])
@@ -84,6 +87,6 @@ def test_each_distinct_mask_is_embedded_once_and_empty_ones_not_at_all(
 
 def test_an_unreadable_image_has_targets_without_rows(image: NDArray[np.uint8]) -> None:
     embedder = Embedder(EmbedderOptions(model=MODEL, random_seed=0))
-    made = targets(embedder, image, PartMasks.none("damaged"))
+    made = targets(embedder.embed(image, []), PartMasks.none("damaged"))
     assert made.error == "damaged"
     assert made.embeddings.shape[0] == made.index.size == 0

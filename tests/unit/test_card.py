@@ -1,6 +1,8 @@
 """What runs on a card, on a pretended one: no mixing of devices, few waits, the masks and features of the CPU."""
 
 import copy
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from helpers.pretend_card import CardTensor, MixedDevices, pretend, put_on_card
 from helpers.small_sam import LOW_THRESHOLDS, embedded_preset, save_small_sam
 from regionflow.base.kinds import read_kind
+from regionflow.base.later import OnCard, at_once
+from regionflow.features.errors import ExtractorError
 from regionflow.features.kinds import ExtractorOptions, extractor
+from regionflow.masks.kinds import segmenter
 from regionflow.masks.options import SamOptions
 from regionflow.parts.options import EmbedderOptions, TeacherOptions
 from regionflow.parts.targets import Embedder
@@ -193,44 +198,152 @@ def _several() -> list[NDArray[np.uint8]]:
     return [picture[:96] if i in (1, 3) else picture for i, picture in enumerate(pictures)]
 
 
-def test_several_images_at_once_have_the_features_of_each_alone() -> None:
-    options = read_kind(ExtractorOptions, {"type": "timm", "model": "test_vit", "random_seed": 0})
+def _finished(begun: Sequence[OnCard[Any]]) -> list[Any]:
+    return [on_card(at_once)() for on_card in begun]
+
+
+@pytest.mark.parametrize(
+    ("values", "batches"),
+    [
+        ({"type": "timm", "model": "test_vit", "random_seed": 0}, [1, 2, 2]),
+        ({"type": "sam_encoder", "model": "sam_tiny"}, [1, 4]),
+    ],
+    ids=["timm", "sam_encoder"],
+)
+def test_several_images_at_once_have_the_features_of_each_alone(values: dict, batches: list[int]) -> None:
+    options = read_kind(ExtractorOptions, values)
     images = _several()
     on_cpu = extractor(options)
     expected = [on_cpu.extract(image) for image in images]
-    for made, alone in zip(on_cpu.begin(images)(), expected, strict=True):
+    for made, alone in zip(_finished(on_cpu.begin(images)), expected, strict=True):
         assert np.array_equal(made.features, alone.features)  # to the bit: one by one
         assert made.geometry == alone.geometry
     with pretend() as watch:
         on_card = extractor(options, "cuda")
-        batches = _record_batches(on_card)
+        sizes = _record_batches(on_card)
         begun = on_card.begin(images)
         assert not watch.waits  # the host reads other images while the card works
-        made = begun()
-    assert batches == [3, 2]
+        made = _finished(begun)
+        assert sum(watch.waits.values()) == 5
+    assert sizes == batches
     for together, alone in zip(made, expected, strict=True):
         np.testing.assert_allclose(together.features, alone.features, rtol=1e-4, atol=1e-5)
 
 
 def test_where_memory_does_not_suffice_half_as_many_images_go_together() -> None:
     options = read_kind(ExtractorOptions, {"type": "timm", "model": "test_vit", "random_seed": 0})
-    images = [np.roll(IMAGE, i, axis=0) for i in range(7)]
+    images = [np.roll(IMAGE, i, axis=0) for i in range(8)]
     expected = [extractor(options).extract(image).features for image in images]
     with pretend():
         on_card = extractor(options, "cuda")
         batches = _record_batches(on_card, most=3)
-        made = [one.features for one in on_card.begin(images)()]
+        made = [one.features for one in _finished(on_card.begin(images))]
         again = len(batches)
-        on_card.begin(images)()
-    assert batches[:again] == [7, 7, 3, 3, 1]  # once more with an emptied cache before it is halved
-    assert batches[again:] == [3, 3, 1]  # and that is remembered
+        on_card.begin(images)
+    assert batches[:again] == [1, 7, 7, 3, 3, 1]  # once more with an emptied cache before it is halved
+    assert batches[again:] == [3, 3, 2]  # and that is remembered
     np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5)
 
 
-def _record_batches(extractor: Any, most: int = 99) -> list[int]:
-    """Sizes of the forward passes of an extractor, on a card whose memory takes that many images."""
+def test_so_many_images_go_together_as_the_first_one_shows_that_there_is_room_for() -> None:
+    options = read_kind(ExtractorOptions, {"type": "sam_encoder", "model": "sam_tiny"})
+    with pretend(free_bytes=10 << 30) as watch:
+        watch.taken = 1 << 30
+        on_card = extractor(options, "cuda")
+        batches = _record_batches(on_card)
+        on_card.begin([IMAGE] * 12)
+    assert batches == [1, 5, 5, 1]  # half of the memory is for others
+
+
+def test_one_image_for_which_memory_does_not_suffice_is_told_what_to_change() -> None:
+    options = read_kind(ExtractorOptions, {"type": "timm", "model": "test_vit", "random_seed": 0})
+    with pretend():
+        on_card = extractor(options, "cuda")
+        _record_batches(on_card, most=0)
+        with pytest.raises(ExtractorError, match=r"out of memory.*smaller size") as raised:
+            on_card.extract(IMAGE)
+    assert raised.value.passing  # another try may find room
+
+
+@pytest.mark.parametrize(
+    ("more", "batches"),
+    [({}, [1, 4]), ({"crop_n_layers": 1, "points_per_side": 4}, [1, 15, 9])],
+    ids=["whole", "crops"],
+)
+def test_masks_of_several_images_are_those_of_each_alone(more: dict, batches: list[int]) -> None:
+    """Their crops are encoded together; in the same order, on a CPU to the bit."""
+    options = SamOptions(model="sam_tiny", **{"points_per_side": 8, **more})
+    images = _several()
+    on_cpu = segmenter(options)
+    expected = [on_cpu.generate(image) for image in images]
+    assert _finished(on_cpu.begin(images)) == expected
+    with pretend() as watch:
+        on_card = segmenter(options, "cuda")
+        sizes = _record_batches(on_card)
+        begun = on_card.begin(images)
+        assert not watch.waits  # the first images are being encoded, and nobody waits
+        made = _finished(begun)
+    assert sizes == batches
+    for together, alone in zip(made, expected, strict=True):
+        assert [a["point_coords"] for a in together] == [a["point_coords"] for a in alone]
+        same = sum(a["segmentation"] == b["segmentation"] for a, b in zip(together, alone, strict=True))
+        assert same >= 0.97 * len(alone)
+
+
+def test_rles_are_made_beside_the_card() -> None:
+    """While it answers further points: work of the host goes to another thread, in order."""
+    options = SamOptions(model="sam_tiny", points_per_side=8)
+    with pretend() as watch, ThreadPoolExecutor(1) as pool:
+        on_card = segmenter(options, "cuda", points_per_batch=16)
+        expected = on_card.generate(IMAGE)
+        done: list[Future[Any]] = []
+
+        def beside(work: Callable[[], Any]) -> Callable[[], Any]:
+            done.append(pool.submit(work))
+            return done[-1].result
+
+        before = sum(watch.waits.values())
+        made = on_card.begin([IMAGE])[0](beside)
+        assert len(done) == 4 + 2  # a batch each; its duplicates; the annotations
+        waited = sum(watch.waits.values())
+        assert made() == expected
+        assert sum(watch.waits.values()) == waited > before  # what was left needs no card
+
+
+def test_part_masks_and_embeddings_of_several_images_are_those_of_each_alone() -> None:
+    squares = [
+        np.ascontiguousarray(np.roll(cv2.resize(skimage.data.astronaut(), (96, 96)), 9 * i, 1)) for i in range(3)
+    ]
+    teacher, sam = TeacherOptions(segmenter="sam_tiny", grid=4), SamOptions(model="sam_tiny")
+    embedder = EmbedderOptions(model="test_vit", random_seed=0)
+    on_cpu, embeds = SamTeacher(teacher, sam), Embedder(embedder)
+    expected = [on_cpu.masks(square) for square in squares]
+    masks = [expected[0].masks[:9], [], expected[2].masks[:4]]
+    rows = [embeds.embed(square, some) for square, some in zip(squares, masks, strict=True)]
+    for made, alone in zip(_finished(on_cpu.begin(squares)), expected, strict=True):
+        assert made.masks == alone.masks and np.array_equal(made.index, alone.index)
+    for made, alone in zip(_finished(embeds.begin(squares, masks)), rows, strict=True):
+        assert np.array_equal(made, alone)
+    with pretend() as watch:
+        on_card, embeds = SamTeacher(teacher, sam, "cuda"), Embedder(embedder, "cuda")
+        sizes = _record_batches(on_card)
+        teaching, embedding = on_card.begin(squares), embeds.begin(squares, masks)
+        assert not watch.waits
+        parts, embeddings = _finished(teaching), _finished(embedding)
+    assert sizes == [1, 2]
+    for made, alone in zip(parts, expected, strict=True):
+        assert np.mean([a == b for a, b in zip(made.masks, alone.masks, strict=True)]) >= 0.97
+    for made, alone in zip(embeddings, rows, strict=True):
+        np.testing.assert_allclose(made, alone, atol=1e-5)
+
+
+def _record_batches(kind: Any, most: int = 99) -> list[int]:
+    """Sizes of the forward passes of an extractor, segmenter or teacher, on a card whose memory takes that many."""
     sizes: list[int] = []
-    forward = extractor._model.forward_intermediates
+    owner, name = (
+        (kind._sam.image_encoder, "forward") if hasattr(kind, "_sam") else (kind._model, "forward_intermediates")
+    )
+    forward = getattr(owner, name)
 
     def limited(batch: torch.Tensor, **more: Any) -> Any:
         sizes.append(len(batch))
@@ -238,5 +351,5 @@ def _record_batches(extractor: Any, most: int = 99) -> list[int]:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(batch, **more)
 
-    extractor._model.forward_intermediates = limited
+    setattr(owner, name, limited)
     return sizes

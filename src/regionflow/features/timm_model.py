@@ -1,6 +1,6 @@
 """Feature maps of timm models, aligned with the image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regionflow.base.arrays import check_rgb
+from regionflow.base.later import Beside, Later, OnCard, at_once
 from regionflow.features.errors import ExtractorError
 from regionflow.features.options import TimmOptions
 from regionflow.features.pixels import DTYPES, frame, normalise
 from regionflow.features.timm_load import load_model, tensors_sha256
 from regionflow.formats.features import FeatureMap
 from regionflow.formats.geometry import Geometry
-from regionflow.sam.memory import with_room
-
-MOST_TOGETHER = 16
-"""Images in one forward pass on a card."""
+from regionflow.sam.memory import Batches, to_host
 
 
 class TimmExtractor:
@@ -34,7 +32,7 @@ class TimmExtractor:
         model: Any = load_model(options)
         self._options = options
         self._device = device
-        self._most = 1 if device == "cpu" else MOST_TOGETHER
+        self._batches = Batches(device)
         self._config = model.pretrained_cfg
         self._layers = _resolve_layers(options, len(model.feature_info))
         self._multiple = options.multiple or max(int(info["reduction"]) for info in model.feature_info)
@@ -48,52 +46,54 @@ class TimmExtractor:
 
         Raises ExtractorError if the model does not take an input of this size, or the device's memory is too small.
         """
-        geometry, pixels = self._framed(image)
-        return self._feature_map(self._features([pixels])[0], geometry)
+        return self.begin([image])[0](at_once)()
 
-    def begin(self, images: Sequence[NDArray[np.uint8]]) -> Callable[[], list[FeatureMap]]:
-        """Begin with several images; the result waits for the card and gives their feature maps, as `extract` does.
+    def begin(self, images: Sequence[NDArray[np.uint8]]) -> list[OnCard[FeatureMap]]:
+        """Begin with several images; for each, in their order, what is left to do for what `extract` gives.
 
-        Images whose inputs are of one size go through the model together, as many as the card's memory takes: half as
-        many from the moment that it does not suffice. On a card features differ from those of one image by itself by
-        what kernels for other batch sizes round otherwise; on the CPU each image goes by itself, so that they are the
-        same to the bit. Raises what `extract` raises.
+        Images whose inputs are of one size go through the model together, as many as a card's memory takes
+        (regionflow.sam.memory.Batches). On a card features differ from those of one image by itself by what kernels for
+        other batch sizes round otherwise; on the CPU each image goes by itself, so that they are the same to the bit.
+        Raises what `extract` raises.
         """
         framed = [self._framed(image) for image in images]
         by_size: dict[tuple[int, ...], list[int]] = {}
         for number, (_, pixels) in enumerate(framed):
             by_size.setdefault(pixels.shape, []).append(number)
-        features: dict[int, Tensor] = {}
-        for numbers in by_size.values():
-            rest = numbers
-            while rest:
-                some = rest[: self._most]
-                try:
-                    made = self._features([framed[number][1] for number in some])
-                except ExtractorError as error:
-                    if len(some) == 1 or not isinstance(error.__cause__, torch.OutOfMemoryError):
-                        raise
-                    self._most = len(some) // 2
-                    continue
-                features.update(zip(some, made, strict=True))
-                rest = rest[len(some) :]
-        return lambda: [self._feature_map(features[i], geometry) for i, (geometry, _) in enumerate(framed)]
+        begun: dict[int, OnCard[FeatureMap]] = {}
+        for size, numbers in by_size.items():
+            inputs = [framed[number][1] for number in numbers]
+            try:
+                for number, made in zip(
+                    numbers, self._batches.results(inputs, self._features, inputs[0].size), strict=True
+                ):
+                    begun[number] = self._to_host(made, framed[number][0])
+            except torch.OutOfMemoryError as error:
+                hint = "another dtype, geometry resize_long with a smaller size, or the CPU"
+                raise self._refusal(size, error, hint).of_the_moment() from error
+        return [begun[number] for number in range(len(images))]
 
     def _framed(self, image: NDArray[np.uint8]) -> tuple[Geometry, NDArray[np.uint8]]:
         check_rgb(image, "timm extractor")
         geometry = self.geometry(*image.shape[:2])
         return geometry, frame(image, geometry, self._config["interpolation"])
 
-    def _features(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Features [B, C, h, w] of inputs of one size, on the device."""
+    def _features(self, pixels: Sequence[NDArray[np.uint8]]) -> Sequence[Tensor]:
+        """Features [C, h, w] of inputs of one size, on the device."""
         mean, std = self._config["mean"], self._config["std"]
         batch = torch.cat([normalise(one, mean, std, self._device) for one in pixels])
         with torch.inference_mode():
-            return self._forward(batch.to(DTYPES[self._options.dtype]))
+            return self._forward(batch.to(DTYPES[self._options.dtype])).unbind()
 
-    def _feature_map(self, features: Tensor, geometry: Geometry) -> FeatureMap:
-        values = features.float().cpu().numpy()
-        return FeatureMap(values, replace(geometry, grid=values.shape[1:]), self._provenance)
+    def _to_host(self, features: Tensor, geometry: Geometry) -> OnCard[FeatureMap]:
+        copied = to_host(features.float())
+
+        def on_card(beside: Beside) -> Later[FeatureMap]:
+            values = copied().numpy()
+            feature_map = FeatureMap(values, replace(geometry, grid=values.shape[1:]), self._provenance)
+            return lambda: feature_map
+
+        return on_card
 
     def geometry(self, height: int, width: int) -> Geometry:
         """How an image of this size lies in the model's input."""
@@ -108,32 +108,31 @@ class TimmExtractor:
     def _forward(self, batch: Tensor) -> Tensor:
         try:
             if self._options.value_path:
-                return with_room(lambda: value_path(self._model, batch))
-            maps = with_room(
-                lambda: self._model.forward_intermediates(
-                    batch,
-                    indices=sorted(set(self._layers)),
-                    norm=self._options.norm,
-                    stop_early=True,
-                    intermediates_only=True,
-                )
+                return value_path(self._model, batch)
+            maps = self._model.forward_intermediates(
+                batch,
+                indices=sorted(set(self._layers)),
+                norm=self._options.norm,
+                stop_early=True,
+                intermediates_only=True,
             )
+        except torch.OutOfMemoryError:
+            raise
         except (AssertionError, RuntimeError) as error:
-            height, width = batch.shape[2:]
-            hint = "another dtype, geometry resize_long with a smaller size, or the CPU"
-            full = isinstance(error, torch.OutOfMemoryError)
-            if not full:
-                hint = "geometry square, another size or multiple, or norm false"
-            refusal = ExtractorError(
-                f"{self._options.model} fails on an input of {height} x {width} pixels ({error}); try {hint}"
-            )
-            raise (refusal.of_the_moment() if full else refusal) from error
+            hint = "geometry square, another size or multiple, or norm false"
+            raise self._refusal(tuple(batch.shape[2:]), error, hint) from error
         by_layer = dict(zip(sorted(set(self._layers)), maps, strict=True))
         chosen = [by_layer[layer] for layer in self._layers]
         if len({m.shape[2:] for m in chosen}) > 1:
             shapes = ", ".join(f"{m.shape[2]} x {m.shape[3]}" for m in chosen)
             raise ExtractorError(f"layers of {self._options.model} have different grids ({shapes}); choose one of them")
         return torch.cat(chosen, dim=1)
+
+    def _refusal(self, size: tuple[int, ...], error: Exception, hint: str) -> ExtractorError:
+        """What to tell of an input that the model does not take."""
+        return ExtractorError(
+            f"{self._options.model} fails on an input of {size[0]} x {size[1]} pixels ({error}); try {hint}"
+        )
 
 
 def value_path(model: Any, batch: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ three masks of it are subpart, part and whole. The image is encoded once and the
 leave the decoder as RLEs, so no stack of pixels exists.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -13,13 +15,15 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from regionflow.base.errors import UserError
+from regionflow.base.later import Beside, Later, OnCard, at_once
 from regionflow.formats import rle
 from regionflow.formats.parts import EMPTY, PartMasks, distinct
 from regionflow.formats.rle import Rle
 from regionflow.masks.options import SamOptions
 from regionflow.parts.options import TeacherOptions
 from regionflow.sam.build import build_sam
-from regionflow.sam.prompting import Prompter
+from regionflow.sam.encoder import Encodings
+from regionflow.sam.prompting import Answer, Prompter
 
 SAM_LEVELS = 3
 EVERY_MASK = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "skip_covered_iou": None}
@@ -59,22 +63,37 @@ class SamTeacher:
 
     def masks(self, square: NDArray[np.uint8]) -> PartMasks:
         """Part masks of a square RGB image [S, S, 3]: three per patch."""
-        size, count = len(square), self._options.grid**2
+        return self.begin([square])[0](at_once)()
+
+    def begin(self, squares: Sequence[NDArray[np.uint8]]) -> list[OnCard[PartMasks]]:
+        """Begin with several images, on a card encoded together; for each, in their order, what is left to do."""
+        encodings = Encodings(self._sam, squares, self._amg.precision == "bf16")
+        if self._sam.device.type != "cpu":
+            with torch.inference_mode():
+                encodings.begin(0)
+        return [partial(self._on_card, encodings, number, len(square)) for number, square in enumerate(squares)]
+
+    def _on_card(self, encodings: Encodings, number: int, size: int, beside: Beside) -> Later[PartMasks]:
+        """Ask for the masks of every patch; RLEs are made beside the decoding of further ones."""
+        count = self._options.grid**2
         points = patch_points(size, self._options.grid)
         # As published the label of a point is its running index: SAM then knows one foreground and one background
         # point, and 194 that are neither.
         labels = np.arange(count) if self._options.prompt_label == "as_published" else None
-        rles: list[Rle] = []
-        iou, stability = np.zeros((count, SAM_LEVELS)), np.zeros(count * SAM_LEVELS)
+        iou, parts = np.zeros((count, SAM_LEVELS)), list[Later[tuple[list[Rle], list[float]]]]()
         with torch.inference_mode():
-            prompter = Prompter(self._sam, square, self._amg, self._points_per_batch)
+            prompter = Prompter(self._sam, encodings.take(number), self._amg, self._points_per_batch)
             for rows, answer in prompter.answers(points, np.arange(count), labels):
                 iou[rows] = answer.iou
-                for mask in answer.masks:
-                    assert mask is not None  # nothing is below a threshold of 0
-                    stability[len(rles)] = mask.stability
-                    rles.append(mask.encode((size, size), (0, 0), (size, size)))
-        return self._arranged(size, rles, iou, stability.reshape(iou.shape))
+                parts.append(beside(partial(_encoded, answer, size)))
+
+        def arranged() -> PartMasks:
+            made = [part() for part in parts]
+            rles = [mask for some, _ in made for mask in some]
+            stability = np.array([score for _, scores in made for score in scores])
+            return self._arranged(size, rles, iou, stability.reshape(iou.shape))
+
+        return beside(arranged)
 
     def _arranged(
         self, size: int, rles: list[Rle], iou: NDArray[np.float64], stability: NDArray[np.float64]
@@ -89,6 +108,12 @@ class SamTeacher:
             index = np.take_along_axis(index, order, axis=1)
             iou, stability = (np.take_along_axis(scores, order, axis=1) for scores in (iou, stability))
         return PartMasks(size, masks, index, iou, stability, "sam")
+
+
+def _encoded(answer: Answer, size: int) -> tuple[list[Rle], list[float]]:
+    """RLEs and stability scores of masks of an image [S, S]; there are all, since nothing is below a threshold of 0."""
+    masks = [mask for mask in answer.masks if mask is not None]
+    return [mask.encode((size, size), (0, 0), (size, size)) for mask in masks], [mask.stability for mask in masks]
 
 
 def _without_duplicates(

@@ -13,12 +13,15 @@ import os
 import socket
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TextIO
 
 from regionflow.base.errors import UserError
+from regionflow.formats.records import Record
 from regionflow.run import stage
 from regionflow.run.client import MOST
 from regionflow.run.costs import Meter, tell
@@ -115,7 +118,8 @@ def _run(request: Request, connection: socket.socket, models: ModelCache, watche
     )
     if len(request.jobs) > 1 and device != "cpu" and (together := stage.together(request.jobs, request.scripts)):
         team = Team(request, connection, models, device)
-        together(team.jobs(), team)
+        with team.jobs() as jobs:
+            together(jobs, team)
         watcher.over()
         return team.succeeded()
     for number, (text, files) in enumerate(zip(request.jobs, request.outputs, strict=True)):
@@ -154,39 +158,75 @@ def _judged() -> Iterator[Judgement]:
         judgement.verdict = "failed"
 
 
+class OfThread:
+    """In place of sys.stdout or sys.stderr: what a thread prints goes to the file that it has chosen, if it has."""
+
+    def __init__(self, own: TextIO) -> None:
+        self._own, self._chosen = own, threading.local()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(getattr(self._chosen, "file", self._own), name)
+
+    @contextlib.contextmanager
+    def to(self, descriptor: int) -> Iterator[None]:
+        """Send what this thread prints to an open file, which stays open."""
+        with os.fdopen(os.dup(descriptor), "w", 1, "utf-8", "backslashreplace") as file:
+            self._chosen.file = file
+            try:
+                yield
+            finally:
+                del self._chosen.file
+
+
 class Team:
-    """The jobs of a request that are worked on together (regionflow.run.together.Working)."""
+    """The jobs of a request that are worked on together, by several threads (regionflow.run.together.Working).
+
+    What Python prints goes to the log of the job whose block the thread is in. What native code prints goes to the log
+    of the resident: the process has only one place for it, and it must not be the log of another job.
+    """
 
     def __init__(self, request: Request, connection: socket.socket, models: ModelCache, device: str) -> None:
         self._request, self._connection = request, connection
         self._meter = Meter(models)
+        self._told = Spent()
         self._verdicts: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self._out, self._err = OfThread(sys.stdout), OfThread(sys.stderr)
         self._members: list[tuple[Job, list[tuple[Path, Path]]]] = []
         for text in request.jobs:
             self._members.append(stage.read(text, request.token, device, models))
 
-    def jobs(self) -> list[Job]:
-        """All of them, begun with from now on."""
+    @contextlib.contextmanager
+    def jobs(self) -> Iterator[list[Job]]:
+        """All of them, begun with from now on; their files for what they print are closed at the end."""
         for number, (_, outputs) in enumerate(self._members):
             send(self._connection, "started", str(number), *(str(path) for pair in outputs for path in pair))
-        return [job for job, _ in self._members]
+        try:
+            with contextlib.redirect_stdout(self._out), contextlib.redirect_stderr(self._err):
+                yield [job for job, _ in self._members]
+        finally:
+            for files in self._request.outputs:
+                for file in files:
+                    os.close(file)
 
     @contextlib.contextmanager
     def __call__(self, job: Job) -> Iterator[None]:
         """What the block prints and raises is the job's."""
-        number = next(number for number, (member, _) in enumerate(self._members) if member is job)
+        number = self._number(job)
         out, err = self._request.outputs[number]
-        with _output_to(os.dup(out), os.dup(err)), _judged() as judgement:
+        with self._out.to(out), self._err.to(err), _judged() as judgement:
             yield
         if judgement.verdict != "done":
             self._end(number, judgement.verdict)
 
-    def done(self, job: Job) -> None:
-        """Tell what it cost, its share of what all did together, and that it is over."""
-        number, size = next(n for n, (member, _) in enumerate(self._members) if member is job), len(self._members)
-        all_cost = self._meter.record(job.stage, job.names, job.threads)
-        share = {key: getattr(all_cost, key) / size for key in ("seconds", "cpu_seconds", "load_seconds")}
-        tell(replace(all_cost, **share, batch=size), self._meter.loads() if number == 0 else 0)
+    def done(self, job: Job, left: int = 1) -> None:
+        """Tell what it cost, its share of what was spent since others were over, and that it is over."""
+        number, size = self._number(job), len(self._members)
+        with self._lock:
+            until_now = self._meter.record(job.stage, job.names, job.threads)
+            record = replace(self._told.share(until_now, left), batch=size)
+            loads = 0 if "done" in self._verdicts.values() else self._meter.loads()
+        tell(record, loads)
         sys.stdout.flush()
         self._end(number, "done")
 
@@ -194,9 +234,31 @@ class Team:
         """Whether all are done."""
         return list(self._verdicts.values()) == ["done"] * len(self._members)
 
+    def _number(self, job: Job) -> int:
+        return next(number for number, (member, _) in enumerate(self._members) if member is job)
+
     def _end(self, number: int, verdict: str) -> None:
-        self._verdicts[number] = verdict
-        send(self._connection, verdict, str(number))
+        with self._lock:
+            self._verdicts[number] = verdict
+            send(self._connection, verdict, str(number))
+
+
+@dataclass
+class Spent:
+    """What jobs that were worked on together were told to have cost, all in all."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    load_seconds: float = 0.0
+
+    def share(self, until_now: Record, left: int) -> Record:
+        """The record of one of `left` jobs: its share in what nobody was told to have cost."""
+        seconds = (until_now.seconds - self.seconds) / left
+        cpu_seconds = (until_now.cpu_seconds - self.cpu_seconds) / left
+        load_seconds = (until_now.load_seconds - self.load_seconds) / left
+        self.seconds, self.cpu_seconds = self.seconds + seconds, self.cpu_seconds + cpu_seconds
+        self.load_seconds += load_seconds
+        return replace(until_now, seconds=seconds, cpu_seconds=cpu_seconds, load_seconds=load_seconds)
 
 
 def main(mode: str, where: str) -> None:

@@ -89,6 +89,7 @@ def together(texts: Sequence[str], scripts: Path) -> Callable[[Sequence[Job], Wo
     job = Job.from_json(texts[0])
     _set_threads(job)
     adapter = _load(scripts, job.stage)
+    limit_loaded_modules(job.threads)
     able: Callable[[Job], bool] = getattr(adapter, "can_work_together", lambda job: False)
     return adapter.run_together if able(job) else None
 

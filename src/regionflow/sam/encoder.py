@@ -4,7 +4,9 @@ The ViT forward pass is segment-anything's with fused attention. Its relative po
 [heads, tokens, tokens], 0.8 GB for 4096 tokens and 12 heads; here the bias exists for a few rows of queries at a time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from segment_anything.modeling.image_encoder import Attention, get_rel_pos, wind
 from torch import Tensor, nn
 from torchvision.transforms.functional import resize, to_pil_image
 
-from regionflow.sam.memory import with_room
+from regionflow.sam.memory import Batches
 
 # Elements of the attention bias that exist at once: about what a CPU's caches hold, and what keeps a GPU busy, 0.27 GB:
 # a quarter of vit_h's.
@@ -42,24 +44,75 @@ def input_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
-def encode_image(sam: Sam, image: NDArray[np.uint8], bf16: bool = False) -> EncodedImage:
-    """Encode an RGB image uint8 [H, W, 3] as segment-anything does; `bf16` computes under autocast.
+def encode_images(sam: Sam, images: Sequence[NDArray[np.uint8]], bf16: bool = False) -> list[EncodedImage]:
+    """Encode RGB images uint8 [H, W, 3] of any sizes as segment-anything does; `bf16` computes under autocast.
 
-    An image encoder that was cast to another type than float32 gets its input in that type. The embedding is float32.
+    All inputs are squares of one size, so that a card encodes several at a time, as many as its memory takes; a CPU
+    encodes one by one. An image encoder that was cast to another type than float32 gets its input in that type.
+    Embeddings are float32.
     """
-    size = (image.shape[0], image.shape[1])
     encoder = sam.image_encoder
-    resized = input_size(*size, encoder.img_size)
+
+    def forward(some: Sequence[NDArray[np.uint8]]) -> list[EncodedImage]:
+        inputs = torch.cat([_input(sam, image) for image in some]).to(next(encoder.parameters()).dtype)
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
+            embeddings, early = _encode(encoder, inputs)
+        earlies = [None] * len(some) if early is None else early.split(1)
+        return [
+            EncodedImage(embedding.float(), first, input_size(height, width, encoder.img_size), (height, width))
+            for embedding, first, (height, width, _) in zip(
+                embeddings.split(1), earlies, (image.shape for image in some), strict=True
+            )
+        ]
+
+    return list(batches_of(sam).results(images, forward, encoder.img_size**2))
+
+
+def encode_image(sam: Sam, image: NDArray[np.uint8], bf16: bool = False) -> EncodedImage:
+    """Encode one image as `encode_images` does."""
+    return encode_images(sam, [image], bf16)[0]
+
+
+class Encodings:
+    """Images or crops of several images, encoded when they are needed; on a card together with those that follow."""
+
+    def __init__(self, sam: Sam, images: Sequence[NDArray[np.uint8]], bf16: bool = False) -> None:
+        self._sam, self._images, self._bf16 = sam, images, bf16
+        self._made: dict[int, EncodedImage] = {}
+
+    def begin(self, number: int) -> None:
+        """See that the encoding of that image, counted from 0, is under way."""
+        if number not in self._made:
+            stop = number + batches_of(self._sam).most
+            made = encode_images(self._sam, self._images[number:stop], self._bf16)
+            self._made.update(enumerate(made, start=number))
+
+    def take(self, number: int) -> EncodedImage:
+        """The encoding of that image, which is not kept here any longer."""
+        self.begin(number)
+        return self._made.pop(number)
+
+
+_batches: WeakKeyDictionary[nn.Module, Batches] = WeakKeyDictionary()
+
+
+def batches_of(sam: Sam) -> Batches:
+    """What is known about how many images this model's encoder takes at a time."""
+    batches = _batches.get(sam)
+    if batches is None or batches.device != sam.device:
+        batches = _batches[sam] = Batches(sam.device)
+    return batches
+
+
+def _input(sam: Sam, image: NDArray[np.uint8]) -> Tensor:
+    """The encoder's input float32 [1, 3, S, S], on the model's device."""
+    resized = input_size(image.shape[0], image.shape[1], sam.image_encoder.img_size)
     pixels = np.asarray(resize(to_pil_image(np.ascontiguousarray(image)), list(resized)))
-    tensor = torch.as_tensor(pixels.copy(), device=sam.device).permute(2, 0, 1).contiguous()[None]
-    tensor = sam.preprocess(tensor).to(next(encoder.parameters()).dtype)
-    with torch.autocast(tensor.device.type, torch.bfloat16, enabled=bf16):
-        embedding, early = with_room(lambda: _encode(encoder, tensor))
-    return EncodedImage(embedding.float(), early, resized, size)
+    return sam.preprocess(torch.as_tensor(pixels.copy(), device=sam.device).permute(2, 0, 1).contiguous()[None])
 
 
 def _encode(encoder: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Embedding [1, C, h, w] of the padded input [1, 3, S, S], and HQ-SAM's early feature map."""
+    """Embeddings [B, C, h, w] of padded inputs [B, 3, S, S], and HQ-SAM's early feature maps [B, h, w, C']."""
     if hasattr(encoder, "blocks"):
         return _encode_vit(encoder, x)
     encoded = encoder(x)

@@ -6,9 +6,10 @@ points to masks), decoder.py (the transformer), masks.py (full-size masks) and d
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,9 +20,11 @@ from torch import Tensor
 from torchvision.ops.boxes import batched_nms, box_area
 
 from regionflow.base.arrays import check_rgb
+from regionflow.base.later import Beside, Later, OnCard, at_once
 from regionflow.formats import rle
 from regionflow.formats.rle import Rle
 from regionflow.sam.cleanup import remove_small_parts, suppress_duplicates
+from regionflow.sam.encoder import EncodedImage, Encodings
 from regionflow.sam.masks import FullMask
 from regionflow.sam.options import AmgOptions
 from regionflow.sam.prompting import Answer, Prompter
@@ -86,15 +89,31 @@ def generate(
     Raises:
         ValueError: the image is not uint8 [H, W, 3] with pixels in it.
     """
-    check_rgb(image, "sam segmenter")
-    with torch.inference_mode():
-        candidates = _all_crops(sam, image, options, points_per_batch)
-    if options.min_mask_region_area > 0 and candidates.rles:
-        thresh = max(options.box_nms_thresh, options.crop_nms_thresh)
-        candidates.rles, kept = remove_small_parts(candidates.rles, options.min_mask_region_area, thresh)
-        candidates = candidates.take(kept)
-    kept = suppress_duplicates(candidates.rles, options.mask_nms_thresh, options.containment_nms_thresh)
-    return _annotations(candidates.take(kept))
+    return begin(sam, [image], options, points_per_batch=points_per_batch)[0](at_once)()
+
+
+def begin(
+    sam: Sam, images: Sequence[NDArray[np.uint8]], options: AmgOptions, *, points_per_batch: int | None = None
+) -> list[OnCard[list[dict]]]:
+    """Begin with several images, and for each, in their order, what is left to do for the masks that `generate` gives.
+
+    On a card the images (and their crops) are encoded several at a time; while it works, RLEs are made and duplicates
+    sought beside it. Masks then differ from those of one image by what kernels for other batch sizes round otherwise.
+    On a CPU images are encoded one by one, each when its turn has come. Raises what `generate` raises.
+    """
+    for image in images:
+        check_rgb(image, "sam segmenter")
+    cut = [_crops(image, options) for image in images]
+    pixels = [image[y0:y1, x0:x1] for image, crops in zip(images, cut, strict=True) for x0, y0, x1, y1 in crops.boxes]
+    firsts = np.cumsum([0, *(len(crops.boxes) for crops in cut)]).tolist()
+    encodings = Encodings(sam, pixels, options.precision == "bf16")
+    if sam.device.type != "cpu":
+        with torch.inference_mode():
+            encodings.begin(0)
+    return [
+        partial(_on_card, Run(sam, options, points_per_batch), crops, partial(_taken, encodings, first))
+        for crops, first in zip(cut, firsts, strict=False)
+    ]
 
 
 def generate_many(
@@ -119,27 +138,67 @@ def generate_many(
             yield running.popleft().result()
 
 
-def _all_crops(sam: Sam, image: NDArray[np.uint8], options: AmgOptions, batch: int | None) -> Candidates:
+@dataclass(frozen=True)
+class Run:
+    """What all crops have in common; `batch` is the number of points per batch, None for what the memory holds."""
+
+    sam: Sam
+    options: AmgOptions
+    batch: int | None
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The crops of an image of that height and width that have pixels: boxes x0, y0, x1, y1 and their layers."""
+
+    size: tuple[int, int]
+    boxes: list[tuple[int, int, int, int]]
+    layers: list[int]
+
+
+def _crops(image: NDArray[np.uint8], options: AmgOptions) -> Crops:
+    """A strip thinner than the number of crops would leave some empty."""
     size = (image.shape[0], image.shape[1])
+    both = zip(*generate_crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio), strict=True)
+    boxes, layers = zip(*((box, layer) for box, layer in both if box[0] < box[2] and box[1] < box[3]), strict=True)
+    return Crops(size, [tuple(box) for box in boxes], list(layers))
+
+
+def _taken(encodings: Encodings, first: int, number: int) -> EncodedImage:
+    return encodings.take(first + number)
+
+
+def _on_card(run: Run, crops: Crops, encoded: Callable[[int], EncodedImage], beside: Beside) -> Later[list[dict]]:
+    """Prompt all crops of an image."""
+    options = run.options
     grids = _point_grids(options)
     if options.skip_covered_iou is not None:
         grids = [grid[_coarse_first(grid)] for grid in grids]
-    boxes, layers = generate_crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio)
-    parts: list[Candidates] = []
-    covered = np.zeros(size, bool)
-    for (x0, y0, x1, y1), layer in zip(boxes, layers, strict=True):
-        if x0 < x1 and y0 < y1:  # a strip thinner than the number of crops leaves some empty
-            crop, grid = Crop((x0, y0, x1, y1), size), grids[layer]
+    parts: list[Later[Candidates]] = []
+    covered = np.zeros(crops.size, bool)
+    with torch.inference_mode():
+        for number, (box, layer) in enumerate(zip(crops.boxes, crops.layers, strict=True)):
+            crop, grid = Crop(box, crops.size), grids[layer]
             if options.skip_covered_iou is not None and parts:
-                covered |= confidently_covered(parts[-1], size, options.skip_covered_iou)
+                covered |= confidently_covered(parts[-1](), crops.size, options.skip_covered_iou)
                 x, y = crop.pixels(crop.points(grid)).T
-                grid = grid[~covered[y + y0, x + x0]]
-            parts.append(_one_crop(sam, image[y0:y1, x0:x1], crop, grid, (options, batch)))
+                grid = grid[~covered[y + box[1], x + box[0]]]
+            parts.append(_one_crop(run, partial(encoded, number), crop, grid, beside))
+    return beside(lambda: _joined([part() for part in parts], crops, options))
+
+
+def _joined(parts: list[Candidates], crops: Crops, options: AmgOptions) -> list[dict]:
+    """The annotations of the masks of all crops, without duplicates."""
     candidates = Candidates.join(parts)
-    if len(boxes) > 1 and candidates.rles:
+    if options.crop_n_layers > 0 and candidates.rles:
         scores = 1 / box_area(torch.from_numpy(candidates.crops))
-        candidates = candidates.take(_nms(candidates.boxes, scores, options.crop_nms_thresh, size))
-    return candidates
+        candidates = candidates.take(_nms(candidates.boxes, scores, options.crop_nms_thresh, crops.size))
+    if options.min_mask_region_area > 0 and candidates.rles:
+        thresh = max(options.box_nms_thresh, options.crop_nms_thresh)
+        candidates.rles, kept = remove_small_parts(candidates.rles, options.min_mask_region_area, thresh)
+        candidates = candidates.take(kept)
+    kept = suppress_duplicates(candidates.rles, options.mask_nms_thresh, options.containment_nms_thresh)
+    return _annotations(candidates.take(kept))
 
 
 def _point_grids(options: AmgOptions) -> list[NDArray[np.float64]]:
@@ -183,24 +242,32 @@ def confidently_covered(candidates: Candidates, size: tuple[int, int], skip_cove
 
 
 def _one_crop(
-    sam: Sam, pixels: NDArray[np.uint8], crop: Crop, grid: NDArray[np.float64], run: tuple[AmgOptions, int | None]
-) -> Candidates:
-    """Masks of one crop that pass all filters, without duplicates; `run` holds options and points per batch."""
-    options, batch = run
-    height = pixels.shape[0]
+    run: Run, encoded: Later[EncodedImage], crop: Crop, grid: NDArray[np.float64], beside: Beside
+) -> Later[Candidates]:
+    """Masks of one crop that pass all filters, without duplicates.
+
+    RLEs are made beside the decoding of further points. A crop without points is not encoded, but where it was with
+    others.
+    """
+    options = run.options
     points = crop.points(grid)
     at = crop.pixels(points)
     if not len(points):
-        return Candidates.none()
-    prompter = Prompter(sam, pixels, options, batch)
+        return Candidates.none
+    prompter = Prompter(run.sam, encoded(), options, run.batch)
     if options.skip_covered_iou is None:
         answers = prompter.answers(points, np.arange(len(points)))
     else:
+        height = crop.box[3] - crop.box[1]
         answers = _not_covered(prompter, points, at[:, 0] * height + at[:, 1], options.skip_covered_iou)
-    parts = [Candidates.none(), *(_collect(answer, points[now], crop) for now, answer in answers)]
-    candidates = Candidates.join(parts)
-    scores = torch.from_numpy(candidates.predicted_iou)
-    return candidates.take(_nms(candidates.boxes, scores, options.box_nms_thresh, crop.image_size))
+    parts = [beside(partial(_collect, answer, points[now], crop)) for now, answer in answers]
+
+    def joined() -> Candidates:
+        candidates = Candidates.join([Candidates.none(), *(part() for part in parts)])
+        scores = torch.from_numpy(candidates.predicted_iou)
+        return candidates.take(_nms(candidates.boxes, scores, options.box_nms_thresh, crop.image_size))
+
+    return beside(joined)
 
 
 def _not_covered(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from regionflow.sam.cleanup import drop_islands
 from regionflow.sam.decoder import ImageDecoder, Prompts
-from regionflow.sam.encoder import encode_image
+from regionflow.sam.encoder import EncodedImage
 from regionflow.sam.masks import FullMask, FullSize, Thresholds
 from regionflow.sam.memory import free_bytes
 from regionflow.sam.options import AmgOptions
@@ -58,13 +58,13 @@ class Answer:
 
 
 class Prompter:
-    """Prompts one crop with points, as many at a time as the memory holds."""
+    """Prompts one image or crop with points, as many at a time as the memory holds."""
 
-    def __init__(self, sam: Sam, pixels: NDArray[np.uint8], options: AmgOptions, batch: int | None) -> None:
+    def __init__(self, sam: Sam, encoded: EncodedImage, options: AmgOptions, batch: int | None) -> None:
         bf16 = options.precision == "bf16"
         self.device = sam.device
         self.model_size = sam.image_encoder.img_size
-        self.encoded = encode_image(sam, pixels, bf16)
+        self.encoded = encoded
         self.decoder = ImageDecoder(sam, self.encoded, torch.bfloat16 if bf16 else torch.float32)
         self.step = batch or _batch_size(self.decoder)
         map_size = (4 * self.decoder.grid[0], 4 * self.decoder.grid[1])

@@ -138,37 +138,58 @@ def test_what_runs_elsewhere_takes_its_cores(run: Run) -> None:
 
 
 TOGETHER = """
-import os, signal
+import os, signal, threading
+import numpy as np
 from regionflow.base.errors import UserError
-from regionflow.run.together import in_turn
+from regionflow.run.together import Steps
+
+ALL_THREE = threading.Barrier(3, timeout=60)
 
 def can_work_together(job):
     return True
 
-def run(job):
-    print("alone")
+def read(job):
+    print("read", job.outputs["out"].stem)
     exec(job.options["do"])
+    return np.zeros((1, 1, 3), np.uint8), job
+
+def model(job):
+    print("load the model")
+    if "no model" in job.options["do"]:
+        raise UserError("there is no such model")
+    return "model"
+
+def begin(model, images):
+    if len(images) > 1 and any("alone" in job.options["do"] for _, job in images):
+        raise UserError("not together")
+    if any("never" in job.options["do"] for _, job in images):
+        raise UserError("too large")
+    return [lambda beside, job=job: on_card(job, beside) for _, job in images]
+
+def on_card(job, beside):
+    print("on card")
+    if "card fails" in job.options["do"]:
+        1 / 0
+    if "card meets" in job.options["do"]:
+        ALL_THREE.wait()
+    return beside(lambda: "rle")
+
+def write(job, known, made):
+    print("written", made)
+    if "write fails" in job.options["do"]:
+        raise UserError("disk")
+    if "host meets" in job.options["do"]:
+        ALL_THREE.wait()
     job.outputs["out"].write_text("done")
 
+STEPS = Steps(read, model, begin, write)
+
+def run(job):
+    print("alone")
+    STEPS.run(job)
+
 def run_together(jobs, working):
-    in_turn(jobs, lambda some: begin(some, working), at_a_time=2)
-
-def begin(jobs, working):
-    read = []
-    for job in jobs:
-        with working(job):
-            print("read", job.outputs["out"].stem)
-            exec(job.options["do"])
-            read.append(job)
-
-    def finish():
-        for job in read:
-            with working(job):
-                print("written")
-                job.outputs["out"].write_text("done")
-                working.done(job)
-
-    return finish
+    STEPS.run_together(jobs, working)
 """
 
 
@@ -183,16 +204,49 @@ def card(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_jobs_together_have_each_its_log_its_file_and_its_failure(card: Run) -> None:
-    card.submit({f"job{i}": "raise UserError('a bad image')" if i == 2 else f"print('I am {i}')" for i in range(5)})
-    errors = card.results(5)
-    assert errors == {f"job{i}": "a bad image" if i == 2 else "" for i in range(5)}
+    wrong = {2: "raise UserError('a bad image')", 4: "'never'", 6: "'card fails'", 7: "'write fails'"}
+    card.submit({f"job{i}": wrong.get(i, f"print('I am {i}')") for i in range(9)})
+    errors = card.results(9)
+    ends = {2: "a bad image", 4: "too large", 6: "the stage failed", 7: "disk"}
+    assert errors == {f"job{i}": ends.get(i, "") for i in range(9)}
     assert card.log("job2").endswith("error: a bad image\n") and not (card.directory / "job2.txt").exists()
-    for i in (0, 1, 3, 4):
-        read, own, written, cost = card.log(f"job{i}").splitlines()
-        assert read.startswith(f"read .job{i}.") and (own, written) == (f"I am {i}", "written")
+    assert card.log("job4").endswith("error: too large\n") and "ZeroDivisionError" in card.log("job6")
+    assert card.log("job7").endswith("written rle\nerror: disk\n")
+    for i in (0, 1, 3, 5, 8):
+        read, own, *loaded, on_card, written, cost = card.log(f"job{i}").splitlines()
+        assert read.startswith(f"read .job{i}.") and own == f"I am {i}"
+        assert loaded == ["load the model"] * (i == 0)
+        assert (on_card, written) == ("on card", "written rle")
         assert " s in gpu-0 (process " in cost
         assert (card.directory / f"job{i}.txt").read_text() == "done"
-    assert {record.batch for record in read_records("obey", card.directory / "logs/records")} == {5}
+    records = read_records("obey", card.directory / "logs/records")
+    assert {record.batch for record in records} == {9}
+    assert not list(card.directory.glob(".*.tmp*"))
+
+
+def test_the_card_works_on_one_image_while_the_next_is_read_and_the_last_is_written(card: Run) -> None:
+    """Each of the three waits for the others: none would go on if they took turns."""
+    card.submit({"job0": "'host meets'", "job1": "'card meets'", "job2": "ALL_THREE.wait()", "job3": ""})
+    assert set(card.results(4).values()) == {""}
+
+
+def test_what_is_wrong_with_the_model_is_wrong_for_every_job(card: Run) -> None:
+    card.submit({f"job{i}": "'no model'" for i in range(3)})
+    assert set(card.results(3).values()) == {"there is no such model"}
+    for i in range(3):
+        assert card.log(f"job{i}").endswith("error: there is no such model\n")
+
+
+def test_what_fails_together_may_do_alone(card: Run) -> None:
+    card.submit({f"job{i}": "'alone'" for i in range(5)})
+    assert set(card.results(5).values()) == {""}
+
+
+def test_native_output_is_in_the_log_of_no_other_job(card: Run) -> None:
+    card.submit({f"job{i}": f"os.write(1, b'native {i}\\n')" for i in range(3)})
+    card.results(3)
+    assert all("native" not in card.log(f"job{i}") for i in range(3))
+    assert (card.directory / "logs/workers/gpu-0.log").read_text().count("native") == 3
 
 
 def test_where_a_resident_dies_over_several_jobs_each_is_tried_alone(card: Run) -> None:

@@ -1,5 +1,6 @@
 """The generator's own promises; that its masks are segment-anything's is in tests/reference/test_amg.py."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from torch import nn
 
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from regionflow.formats import rle
-from regionflow.sam import decoder, generator, prompting
+from regionflow.sam import decoder, encoder, generator
 from regionflow.sam.build import build_sam
 from regionflow.sam.cleanup import drop_islands
 from regionflow.sam.encoder import EncodedImage
@@ -235,13 +236,13 @@ def test_crops_skip_exactly_the_points_in_what_crops_before_surely_know(
 
 def test_crops_that_have_no_points_left_are_not_encoded(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = []
-    original = prompting.encode_image
+    original = encoder.encode_images
 
-    def spy(sam: nn.Module, pixels: np.ndarray, bf16: bool) -> EncodedImage:
-        encoded.append(pixels.shape)
-        return original(sam, pixels, bf16)
+    def spy(sam: nn.Module, images: Sequence[np.ndarray], bf16: bool) -> list[EncodedImage]:
+        encoded.extend(image.shape for image in images)
+        return original(sam, images, bf16)
 
-    monkeypatch.setattr(prompting, "encode_image", spy)
+    monkeypatch.setattr(encoder, "encode_images", spy)
     generate(sam, IMAGE, low(points_per_side=None, point_grids=[[[0.5, 0.5]], []], crop_n_layers=1))
     assert encoded == [IMAGE.shape]
 
