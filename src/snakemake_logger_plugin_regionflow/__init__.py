@@ -13,8 +13,9 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 from snakemake.logging import ColorizingTextHandler
@@ -23,10 +24,12 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from regionflow.formats.shards import WHOLE_SET
 from regionflow.run import turns
+from regionflow.run.downloads import Downloads
 from regionflow.run.inner import Inner
 from regionflow.run.progress import Tally, stages_of
 from regionflow.run.shard_progress import SHARDS, report
 from regionflow.run.termination import terminate_in_a_thread
+from regionflow.weights.progress import under_way
 
 _SECONDS_BETWEEN_LINES = 30.0
 _PER_JOB = {LogEvent.JOB_INFO, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED, LogEvent.PROGRESS, LogEvent.SHELLCMD}
@@ -56,6 +59,7 @@ class LogHandler(LogHandlerBase):
         self._inner = Inner.current()
         self._reported = 0.0  # when an inner run last told the outer one
         self._jobs: dict[int, tuple[str, str]] = {}  # phase and shard of the jobs of an outer run
+        self._downloads = Downloads()
         self._over = threading.Event()
         self._clock: threading.Thread | None = None
 
@@ -76,6 +80,7 @@ class LogHandler(LogHandlerBase):
         fields = record.__dict__
         if event == LogEvent.RUN_INFO and "stats" in fields:
             self._tally, self._printed = Tally(stages_of(fields["stats"]), record.created), record.created
+            self._start_clock()
         elif self._tally is None:
             return
         elif event == LogEvent.JOB_INFO:
@@ -96,14 +101,21 @@ class LogHandler(LogHandlerBase):
             return
         self._jobs[job] = key
         SHARDS.running.add(key)
-        if self._clock is None:  # inner runs go on while nothing is logged here
+
+    def _start_clock(self) -> None:
+        """Inner runs and downloads go on while nothing is logged here."""
+        if self._clock is None:
             self._clock = threading.Thread(target=self._look_now_and_then, daemon=True)
             self._clock.start()
 
     def _look_now_and_then(self) -> None:
+        run = os.environ.get("REGIONFLOW_RUN_DIR")
         while not self._over.wait(1.0):
+            now = time.time()
+            downloads = under_way(None if run is None else Path(run), now)
             with self.lock or threading.Lock():
-                self._show(time.time())
+                if self._downloads.look(downloads) or SHARDS.running:
+                    self._show(now)
 
     def _tell_outer_run(self, inner: Inner, now: float) -> None:
         assert self._tally is not None
@@ -127,10 +139,13 @@ class LogHandler(LogHandlerBase):
                 self._live.start()
             if over or now - self._printed > 0.2:
                 self._printed = now
-                self._live.update(tally.table(now, images), refresh=True)
+                table = tally.table(now, images)
+                downloads = [] if over or self._downloads.are_none else [self._downloads.table()]
+                self._live.update(Group(table, *downloads), refresh=True)
         elif over or now - self._printed > _SECONDS_BETWEEN_LINES:
             self._printed = now
-            self._console.print(tally.line(now, images), markup=False)
+            more = "; ".join(filter(None, [images, self._downloads.line()]))
+            self._console.print(tally.line(now, more), markup=False)
 
     def _shown(self) -> tuple[Tally, str]:
         """What is counted: the jobs of this run, or of all its inner runs, and how many images are through."""

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from regionflow.features.errors import ExtractorError
 from regionflow.features.options import TimmOptions
 from regionflow.features.positions import use_released_rule
-from regionflow.features.timm_names import check_name
+from regionflow.features.timm_names import check_name, fetched
 from regionflow.weights.checkpoint import load_state_dict
 from regionflow.weights.download import DownloadError
+from regionflow.weights.fetched import fetch
 
 
 def load_model(options: TimmOptions) -> nn.Module:
@@ -51,6 +52,8 @@ def _create(name: str, **weights: Any) -> nn.Module:
 
 def _pretrained(name: str) -> nn.Module:
     try:
+        if (weights := fetched(name)) is not None:
+            fetch(weights)
         return _create(name, pretrained=True)
     except Exception as error:
         # The download libraries raise errors of many kinds without a common base.

@@ -61,12 +61,13 @@ def _ask(model: str, tag: str | None) -> dict[str, Any]:
     files = [(words.get("hf_tokenizer_name"), TOKENIZER), (words.get("hf_model_name"), ("config.json",))]
     return {
         "problem": None,
-        "weights": [] if tag is None else [_weights(model, tag).to_json()],
+        "weights": [] if tag is None else [weights_of(model, tag).to_json()],
         "words": [Fetched(repo=repo, names=names).to_json() for repo, names in files if repo],
     }
 
 
-def _weights(model: str, tag: str) -> Fetched:
+def weights_of(model: str, tag: str) -> Fetched:
+    """The weight file that open_clip fetches for a model and a tag that it knows."""
     from open_clip.pretrained import get_pretrained_cfg
 
     config = get_pretrained_cfg(model, tag)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from regionflow.base.errors import UserError
 from regionflow.semantics.fuse import LabelScores, normalised
 from regionflow.semantics.seen import Seen
-from regionflow.semantics.transformers_options import TransformersOptions
+from regionflow.semantics.transformers_options import FILES, TransformersOptions
 from regionflow.weights.download import DownloadError
+from regionflow.weights.fetched import Fetched, fetch
 
 MISSING = "transformers is not installed: pip install 'regionflow[semantics]'"
 SUFFIXES = ("ForUniversalSegmentation", "ForSemanticSegmentation", "ForInstanceSegmentation")
@@ -65,6 +66,9 @@ def _load(name: str) -> tuple[Any, Any]:
     except ImportError as error:
         raise UserError(MISSING) from error
     try:
+        if not Path(name).is_dir():
+            for names in FILES:
+                fetch(Fetched(repo=name, names=names))
         config = transformers.AutoConfig.from_pretrained(name)
         architecture = next(iter(config.architectures or ()), "")
         if not architecture.endswith(SUFFIXES) or not hasattr(transformers, architecture):

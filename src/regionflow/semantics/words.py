@@ -20,11 +20,13 @@ from regionflow.formats import rle
 from regionflow.formats.regions import masks_of
 from regionflow.semantics import prompts
 from regionflow.semantics.fuse import LabelScores
+from regionflow.semantics.open_clip_weights import weights_of
 from regionflow.semantics.region_attention import region_vectors
 from regionflow.semantics.seen import Seen
 from regionflow.semantics.words_options import WordsOptions
 from regionflow.weights.checkpoint import CheckpointError
 from regionflow.weights.download import DownloadError
+from regionflow.weights.fetched import fetch
 
 BATCH = 32
 """Crops that are encoded together."""
@@ -118,6 +120,8 @@ def load_clip(options: WordsOptions) -> tuple[Any, Any, Any]:
         raise UserError(f"open_clip has no model {options.model!r}; see open_clip.list_models()")
     pretrained = options.checkpoint or options.pretrained
     try:
+        if options.pretrained is not None:
+            fetch(weights_of(options.model, options.pretrained))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.random_seed or 0)
             model, _, preprocess = library.create_model_and_transforms(options.model, pretrained=pretrained)

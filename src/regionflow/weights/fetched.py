@@ -1,9 +1,11 @@
 """Weights that a library fetches when it loads a model: whether they lie in its cache, and what to do where not.
 
 timm, transformers and open_clip fetch by huggingface_hub, or by torch.hub from an address. A machine without network
-is told before any job what to fetch elsewhere; nothing here downloads anything, nor imports torch.
+is told before any job what to fetch elsewhere. Elsewhere large files are fetched here, into the cache in which the
+library looks, so that people see how far they are.
 """
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from regionflow.weights.download import reachable
+from regionflow.weights.download import DownloadError, Progress, reachable
+from regionflow.weights.progress import told
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class Fetched:
 
 def either(name: str) -> tuple[str, ...]:
     """The names under which the libraries look for a weight file of the hub: safetensors first."""
-    return tuple(dict.fromkeys([f"{name.removesuffix('.bin').removesuffix('.pth')}.safetensors", name]))
+    stem = name.removesuffix(".safetensors").removesuffix(".bin").removesuffix(".pth")
+    return tuple(dict.fromkeys([f"{stem}.safetensors", name]))
 
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -71,6 +75,53 @@ def cannot_be_had(files: Sequence[Fetched], key: str, what: str, place: str) -> 
             f"{key}: {what} is not in the download cache, and {' and '.join(reasons)}: fetch {addresses} on another "
             f"machine and {place}"
         )
+
+
+def fetch(file: Fetched) -> None:
+    """Fetch a file of the hub into the download cache, unless it is there; what is no file of the hub is left alone.
+
+    huggingface_hub goes on where an earlier try broke off. Raises DownloadError if the file cannot be had.
+    """
+    if not file.repo or file.is_here():
+        return
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    for name in file.names:
+        try:
+            with told(f"{file.repo}/{name}") as progress:
+                hf_hub_download(file.repo, name, tqdm_class=_bar(progress))
+            return
+        except LocalEntryNotFoundError as error:  # no network: another name would not be found either
+            raise _not_had(file, error) from error
+        except EntryNotFoundError:
+            continue
+        except Exception as error:
+            # huggingface_hub and the libraries below it raise errors without a common base.
+            raise _not_had(file, error) from error
+    raise DownloadError(f"{file.repo} on the hub has none of {', '.join(file.names)}")
+
+
+def _not_had(file: Fetched, error: Exception) -> DownloadError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return DownloadError(f"{file.address} cannot be had ({lines[0][:200]})")
+
+
+def _bar(progress: Progress) -> Any:
+    """A bar, as huggingface_hub wants one, that shows nothing and tells the bytes that are there."""
+    from tqdm import tqdm
+
+    class Told(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            super().__init__(*args, **{**kwargs, "file": io.StringIO(), "disable": False})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            shown = super().update(n)
+            progress(int(self.n), None if self.total is None else int(self.total))
+            return shown
+
+    return Told
 
 
 def _why_not(file: Fetched) -> str | None:

@@ -80,6 +80,7 @@ def test_weights_that_cannot_be_fetched_are_named(monkeypatch: pytest.MonkeyPatc
         return create(name, **kwargs)
 
     monkeypatch.setattr(timm, "create_model", offline)
+    monkeypatch.setattr("regionflow.features.timm_load.fetch", lambda file: None)
     with pytest.raises(DownloadError, match=f"weights of {TINY} .* no route to the hub.*checkpoint"):
         extractor(TimmOptions(model=TINY))
 
