@@ -1,7 +1,7 @@
 """Jobs that wait for a slot within one process, and the threads that hand them to residents.
 
-Jobs of one kind (a stage and its variant) that are short go to a resident several at a time: it then has the next one
-when one is over, whatever the process that dispatches is busy with.
+Jobs of one kind (a stage and its variant) that are short or for a card go to a resident several at a time: it then has
+the next one when one is over, whatever the process that dispatches is busy with.
 """
 
 import contextlib
@@ -20,6 +20,8 @@ from regionflow.run import client
 LONG = 1.0
 SECONDS = 0.3
 """How long a request of several jobs should take: a slot is not blocked for long, and a pause between is small."""
+FOR_A_CARD = 8
+"""Jobs in a request to a slot with a card, however long they are: images are read and files written beside its work."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,25 @@ class Paces:
     """About how many seconds a job of each kind takes, from those that were done."""
 
     _seconds: dict[Hashable, float] = field(default_factory=dict)
+    _on_card: set[Hashable] = field(default_factory=set)
 
-    def learn(self, kind: Hashable, seconds: float) -> None:
-        """A job took that long; the first ones also load code and models."""
+    def learn(self, kind: Hashable, seconds: float, on_card: bool = False) -> None:
+        """A job took that long, in a slot with a card or without; the first ones also load code and models."""
+        if on_card:
+            self._on_card.add(kind)
         before = self._seconds.get(kind, seconds)
         self._seconds[kind] = seconds if seconds < before else 0.7 * before + 0.3 * seconds
 
     def at_once(self, kind: Hashable) -> int:
         """How many jobs of the kind one request should have."""
         seconds = self._seconds.get(kind)
-        return 1 if seconds is None else max(1, min(client.MOST, int(SECONDS / max(seconds, 1e-6))))
+        if seconds is None:
+            return 1
+        return max(FOR_A_CARD if kind in self._on_card else 1, min(client.MOST, int(SECONDS / max(seconds, 1e-6))))
 
     def ahead(self, kind: Hashable) -> int:
-        """How many jobs of the kind may wait for a slot or be in it: two requests, where they are not long."""
-        return 2 * self.at_once(kind) if self._seconds.get(kind, LONG) < LONG else 1
+        """How many jobs of the kind may wait for a slot or be in it: two requests of short ones or for a card."""
+        return 2 * self.at_once(kind) if self._seconds.get(kind, LONG) < LONG or kind in self._on_card else 1
 
 
 PACES = Paces()
@@ -183,7 +190,7 @@ class Dispatcher:
                     if task.refused_before():
                         tell(task)
                 slot.do([task for task in works if not task.over], request[0].tmpdir, self._token, tell)
-                PACES.learn(request[0].kind, (time.monotonic() - begin) / len(request))
+                PACES.learn(request[0].kind, (time.monotonic() - begin) / len(request), bool(slot.card))
             except (client.Trouble, OSError) as trouble:
                 for task in works:
                     if not task.over:

@@ -268,3 +268,11 @@ def test_requests_are_as_long_as_the_pace_of_their_kind_allows() -> None:
     assert 0 < paces.at_once("new") < 10
     paces.learn("fast", 1e-9)
     assert paces.at_once("fast") == 64
+
+
+def test_a_card_has_several_jobs_in_a_request_however_long_they_are() -> None:
+    paces = Paces()
+    paces.learn("sam", 20.0, on_card=True)
+    assert (paces.at_once("sam"), paces.ahead("sam")) == (8, 16)
+    paces.learn("sam", 0.01, on_card=True)
+    assert (paces.at_once("sam"), paces.ahead("sam")) == (30, 60)
