@@ -5,6 +5,7 @@ from snakemake.io import flag
 
 from regionflow.config.load import undeclared
 from regionflow.config.types import GROUPS
+from regionflow.run.signed import signed
 from regionflow.run.stages import model_path
 
 
@@ -47,7 +48,7 @@ def every_image(pattern):
         newest = [INNER.newest[filled]] if INNER and filled in INNER.newest else per_image(filled)
         return [flag(file, EVERY_IMAGE, filled) for file in newest]
 
-    return files
+    return signed(files)
 
 
 def declared(group, wildcards):
@@ -58,6 +59,7 @@ def declared(group, wildcards):
     return options[name]
 
 
+@signed
 def image_path(wildcards):
     """No input, which would be judged by time and path: see run.smk. An unknown image or variant ends here."""
     for group, name in GROUPS.items():
@@ -76,7 +78,7 @@ def weights(group):
         path = declared(group, wildcards).weights()
         return [] if path is None else ancient(str(path))
 
-    return find
+    return signed(find)
 
 
 def feature_file(pattern):
@@ -84,6 +86,7 @@ def feature_file(pattern):
     return pattern if CONFIG.runtime.keep_features else temp(pattern)
 
 
+@signed
 def region_sources(wildcards):
     """The mask file and the superpixels that a kind of region is made of."""
     kind, image = declared("regions", wildcards), wildcards.image
@@ -103,6 +106,7 @@ def superpixel_maps(wildcards):
     return None if name is None else rules.superpixels.output.labels.replace("{superpixels}", name)
 
 
+@signed
 def centres(wildcards):
     """The fitted centres, or those that the configuration freezes: their content is in the options of rule labels."""
     path = model_path(CONFIG, wildcards)
@@ -126,15 +130,3 @@ def fits(wildcards):
 def several_fits():
     """Whether there are fits of several k to compare."""
     return len(CONFIG.clusters.all_k) > 1 and CONFIG.clusters.model is None
-
-
-def page_tables(wildcards):
-    """The tables that the page is made of; the comparison is one only where several k are fitted."""
-    tables = {
-        "table": rules.images.output.table,
-        "pooled": rules.pooled_set.output.pooled.format(**dict(wildcards.items())),
-        "centroids": centres(wildcards),
-    }
-    if several_fits():
-        tables["comparison"] = rules.comparison.output.table.format(**dict(wildcards.items()))
-    return tables

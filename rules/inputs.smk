@@ -6,6 +6,7 @@ from regionflow.run.truth_files import truth_files
 from snakemake.exceptions import WorkflowError
 
 
+@signed
 def features_of_segmenter(wildcards):
     """The feature map that a segmenter compares regions by."""
     extractor = getattr(declared("segmenters", wildcards), "features", None)
@@ -30,6 +31,7 @@ def pooled_set_of_labeler(wildcards):
     return rules.pooled_set.output.pooled.format(extractor=extractor, regions=wildcards.regions)
 
 
+@signed
 def labeler_inputs(wildcards):
     """What a labeler looks at beside the regions."""
     labeler, names = declared("labelers", wildcards), dict(wildcards.items())
@@ -47,6 +49,7 @@ def labeler_inputs(wildcards):
     return inputs
 
 
+@signed
 def shown_names(wildcards):
     """The class names that pictures show: those of all labelers under targets."""
     names, outputs = dict(wildcards.items()), rules.semantics.output

@@ -28,3 +28,15 @@ def all_pages(wildcards):
     """What `snakemake report` makes: with ground truth a page about it, too."""
     about_truth = [rules.evaluation_page.output.page] if CONFIG.known_truth is not None else []
     return [*pages(wildcards), rules.report_index.output.page, *about_truth]
+
+
+def page_tables(wildcards):
+    """The tables that the page is made of; the comparison is one only where several k are fitted."""
+    tables = {
+        "table": rules.images.output.table,
+        "pooled": rules.pooled_set.output.pooled.format(**dict(wildcards.items())),
+        "centroids": centres(wildcards),
+    }
+    if several_fits():
+        tables["comparison"] = rules.comparison.output.table.format(**dict(wildcards.items()))
+    return tables

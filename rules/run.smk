@@ -42,7 +42,7 @@ def options(name):
             options["image_version"] = VERSIONS.images[wildcards.image]
         return canonical_json(options)
 
-    return recorded
+    return signed(recorded)
 
 
 def job(name, paths):
@@ -62,7 +62,7 @@ def job(name, paths):
             threads=threads,
         )
 
-    return describe
+    return signed(describe)
 
 
 def _filled(paths, wildcards):
@@ -91,9 +91,11 @@ def needs(name):
     }
     if declared.may_use_card:
         asked["gpu"] = lambda wildcards: int(declared.uses_card(CONFIG, wildcards))
-    return asked
+    return {name: signed(function) for name, function in asked.items()}
 
 
 def client(name):
     """The command that runs a job in a slot: one with a card for a stage that wants it. Not recorded."""
-    return lambda wildcards, resources: client_command("gpu" if STAGES[name].uses_card(CONFIG, wildcards) else "cpu")
+    return signed(
+        lambda wildcards, resources: client_command("gpu" if STAGES[name].uses_card(CONFIG, wildcards) else "cpu")
+    )

@@ -75,6 +75,17 @@ class Executor(LocalExecutor):
         if works:
             self.residents.submit(works)
 
+    def printjob(self, job: Any) -> None:
+        """Log a job that is about to start; its shell command, a page of JSON, only where somebody wants to see it."""
+        if job.is_group() or job.rule.shellcmd != RUN or self.workflow.output_settings.printshellcmds:
+            super().printjob(job)
+            return
+        job.rule.shellcmd = None
+        try:
+            super().printjob(job)
+        finally:
+            job.rule.shellcmd = RUN
+
     def is_for_residents(self, job: Any) -> bool:
         """Whether the job is one for a resident, and nothing about it needs a shell."""
         if job.is_group() or job.rule.shellcmd != RUN or os.environ.get("REGIONFLOW_WARM") != "1":

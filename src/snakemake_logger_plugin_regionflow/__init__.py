@@ -9,11 +9,14 @@ begin and end are printed as ever, and .snakemake/log holds every line that Snak
 
 import logging
 import os
+import queue
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -32,7 +35,32 @@ from regionflow.run.termination import terminate_in_a_thread
 from regionflow.weights.progress import under_way
 
 _SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_LOOKS = 0.05
 _PER_JOB = {LogEvent.JOB_INFO, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED, LogEvent.PROGRESS, LogEvent.SHELLCMD}
+
+
+class UnhurriedQueue:
+    """What is logged, for the thread of the console, which looks for it some times a second.
+
+    To wake it for every line, as queue.Queue does, costs the thread that schedules a tenth of its time.
+    """
+
+    def __init__(self, size: int = -1) -> None:
+        self._records: deque[Any] = deque()
+
+    def put_nowait(self, record: Any) -> None:
+        """Add a record; there is always room."""
+        self._records.append(record)
+
+    def get(self, block: bool = True) -> Any:
+        """The next record; waits for one. Raises queue.Empty without `block` where there is none."""
+        while True:
+            try:
+                return self._records.popleft()
+            except IndexError:
+                if not block:
+                    raise queue.Empty from None
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 class LogHandler(LogHandlerBase):
@@ -46,9 +74,11 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         # Here, since every run of ours has this logger, the inner ones too: the handler is set later.
+        from snakemake import logging as snakemakes
         from snakemake.scheduling import job_scheduler  # which itself looks for plugins when it is imported
 
         terminate_in_a_thread(job_scheduler.JobScheduler)
+        vars(snakemakes)["Queue"] = UnhurriedQueue  # made after its handlers
         self.stream = sys.stdout if self.common_settings.stdout else sys.stderr
         self._plain = ColorizingTextHandler(nocolor=self.common_settings.nocolor, stream=self.stream)
         self._console = Console(file=self.stream, no_color=self._plain.nocolor, highlight=False, soft_wrap=True)

@@ -19,6 +19,9 @@ from snakemake_executor_plugin_regionflow import kind_of
 class Scheduler(SchedulerBase):
     """Chooses the jobs to run next."""
 
+    def __post_init__(self) -> None:
+        self._urgencies: dict[Any, tuple[Any, ...]] = {}  # of ready jobs that have not been chosen yet
+
     def select_jobs(
         self,
         selectable_jobs: Sequence[Any],
@@ -30,35 +33,36 @@ class Scheduler(SchedulerBase):
         scheduler = self.dag.workflow.scheduler
         room = {name: float(limit) for name, limit in scheduler.global_resources.items() if limit != sys.maxsize}
         for job in scheduler.running:
-            _take(room, job)
+            _take(room, _takes_up(job, room))
         chosen: list[Any] = []
         most = int(available_resources.get("_job_count", sys.maxsize))  # what a limit of jobs per second leaves
         if room.get("_cores", 1) > 0:
-            for job in sorted(selectable_jobs, key=lambda job: _urgency(job, input_sizes), reverse=True):
-                if len(chosen) < most and _fits(room, job):
-                    _take(room, job)
+            for job in sorted(selectable_jobs, key=lambda job: self._urgency(job, input_sizes), reverse=True):
+                takes = _takes_up(job, room) if len(chosen) < most else {}
+                if takes and all(part <= room[name] + 1e-9 for name, part in takes.items()):
+                    _take(room, takes)
                     chosen.append(job)
                     if room.get("_cores", 1) <= 0:
                         break
+        for job in chosen:
+            del self._urgencies[job]
         return chosen
 
-
-def _urgency(job: Any, input_sizes: Mapping[Any, int]) -> tuple[Any, ...]:
-    temporary = sum(input_sizes[file] or 0 for file in job.input if file.is_flagged("temp"))
-    return job.priority, temporary, sum(input_sizes[file] or 0 for file in job.input)
-
-
-def _share(job: Any) -> float:
-    """The part of a slot that a job takes up."""
-    return 1.0 if job.is_group() else 1.0 / PACES.ahead(kind_of(job))
+    def _urgency(self, job: Any, input_sizes: Mapping[Any, int]) -> tuple[Any, ...]:
+        """What is larger for jobs to start earlier; a ready job is looked at in many rounds."""
+        if job not in self._urgencies:
+            temporary = sum(input_sizes[file] or 0 for file in job.input if file.is_flagged("temp"))
+            self._urgencies[job] = job.priority, temporary, sum(input_sizes[file] or 0 for file in job.input)
+        return self._urgencies[job]
 
 
-def _fits(room: Mapping[str, float], job: Any) -> bool:
-    share, needs = _share(job), job.scheduler_resources
-    return all(needs.get(name, 0) * share <= free + 1e-9 for name, free in room.items())
+def _takes_up(job: Any, room: Mapping[str, float]) -> dict[str, float]:
+    """How much a job takes up of everything that there is only so much of; of a short one a part of what it needs."""
+    share = 1.0 if job.is_group() else 1.0 / PACES.ahead(kind_of(job))
+    needs = job.scheduler_resources
+    return {name: needs.get(name, 0) * share for name in room}
 
 
-def _take(room: dict[str, float], job: Any) -> None:
-    share, needs = _share(job), job.scheduler_resources
-    for name in room:
-        room[name] -= needs.get(name, 0) * share
+def _take(room: dict[str, float], takes: Mapping[str, float]) -> None:
+    for name, part in takes.items():
+        room[name] -= part

@@ -1,17 +1,21 @@
 """The kinds of labelers, and how one is built."""
 
-from typing import Annotated, Protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from pydantic import Field
 
 from regionflow.base.kinds import implementation
 from regionflow.semantics.example_options import ExamplesOptions
-from regionflow.semantics.fuse import LabelScores
 from regionflow.semantics.renamed_options import RenamedOptions
 from regionflow.semantics.seem_options import SeemOptions
-from regionflow.semantics.seen import Seen
 from regionflow.semantics.transformers_options import TransformersOptions
 from regionflow.semantics.words_options import WordsOptions
+
+if TYPE_CHECKING:  # these import scipy and OpenCV, which a configuration has no use for
+    from regionflow.semantics.fuse import LabelScores
+    from regionflow.semantics.seen import Seen
 
 LabelerKind = Annotated[
     ExamplesOptions | SeemOptions | TransformersOptions | WordsOptions | RenamedOptions, Field(discriminator="type")

@@ -1,16 +1,22 @@
 """What our plugins rely on inside Snakemake, and what the scheduler chooses."""
 
+import logging
+import logging.handlers
+import queue
 import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import snakemake.logging
 from snakemake.scheduling.job_scheduler import JobRateLimiter
 from snakemake.settings.types import MaxJobsPerTimespan
 
 import snakemake_scheduler_plugin_regionflow as plugin
 from regionflow.run.dispatch import Paces
-from snakemake_executor_plugin_regionflow import without_rate_limit
+from regionflow.run.handover import RUN
+from snakemake_executor_plugin_regionflow import Executor, without_rate_limit
+from snakemake_logger_plugin_regionflow import UnhurriedQueue
 
 
 @pytest.mark.parametrize(("rate", "stays"), [("100/1s", False), ("5/1s", True), ("100/1m", True)])
@@ -25,6 +31,8 @@ def test_only_the_default_rate_is_lifted(rate: str, stays: bool) -> None:
 
 class FakeJob(SimpleNamespace):
     """A job with one core and no inputs."""
+
+    __hash__ = object.__hash__
 
     def is_group(self) -> bool:
         return False
@@ -71,3 +79,36 @@ def test_what_needs_more_cores_waits_for_room(monkeypatch: pytest.MonkeyPatch) -
     wide = job("wide", 0, cores=2)
     assert chosen(monkeypatch, {}, [wide], [job("new", 0)]) == []
     assert chosen(monkeypatch, {}, [wide], []) == [wide]
+
+
+@pytest.mark.parametrize(("shell", "wanted", "logged"), [(RUN, False, None), (RUN, True, RUN), ("own", False, "own")])
+def test_the_shell_command_of_a_resident_is_logged_where_somebody_wants_to_see_it(
+    shell: str, wanted: bool, logged: str | None
+) -> None:
+    rule = SimpleNamespace(shellcmd=shell)
+    seen: list[str | None] = []
+    started: Any = SimpleNamespace(rule=rule, is_group=lambda: False, log_info=lambda: seen.append(rule.shellcmd))
+    executor: Any = object.__new__(Executor)
+    executor.workflow = SimpleNamespace(output_settings=SimpleNamespace(printshellcmds=wanted))
+    executor.printjob(started)
+    assert seen == [logged]
+    assert rule.shellcmd == shell
+
+
+def test_the_console_gets_every_line_in_order() -> None:
+    got: list[Any] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: got.append(record.msg)  # type: ignore[method-assign]
+    lines: Any = UnhurriedQueue()
+    with pytest.raises(queue.Empty):
+        lines.get(block=False)
+    listener = logging.handlers.QueueListener(lines, handler)
+    listener.start()
+    for number in range(100):
+        lines.put_nowait(logging.makeLogRecord({"msg": number}))
+    listener.stop()
+    assert got == list(range(100))
+
+
+def test_snakemake_has_the_queue_that_the_console_replaces() -> None:
+    assert issubclass(vars(snakemake.logging)["Queue"], queue.Queue | UnhurriedQueue)
