@@ -19,6 +19,7 @@ help:
 	@echo "make train-sam-tiny  train the embedded SAM anew, into build/sam_tiny (hours; goes on where it was stopped)"
 	@echo "make notebook   write examples/tour.ipynb from examples/tour.py"
 	@echo "make config-docs  write config/README.md and schema.json from the types"
+	@echo "make bench-gpu  measure on the card of this machine, and write the figures into docs/performance.md"
 	@echo "make clean      remove what a run makes (results/, logs/, .snakemake/)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -78,10 +79,9 @@ train-sam-tiny: $(VENV)/.installed
 notebook: $(VENV)/.installed-test
 	$(BIN)/jupytext --quiet --to notebook examples/tour.py
 
-# On a machine with an NVIDIA card.
+# On a machine with an NVIDIA card; writes the table of docs/performance.md. Without a card it says so and does nothing.
 bench-gpu: $(VENV)/.installed-test
-	$(BIN)/python benchmarks/amg.py --device cuda --files 20
-	$(BIN)/python benchmarks/features.py --device cuda
+	$(BIN)/python benchmarks/gpu.py
 
 config-docs: $(VENV)/.installed-test
 	$(BIN)/python -m regionflow.config.document config

@@ -136,11 +136,11 @@ class Ours:
 
 def checkpoint_of(weights: str, folder: Path) -> SamOptions:
     """The SAM of that name."""
-    from helpers.small_sam import save_random_vit_b
+    from helpers.small_sam import save_random_vit
 
     if weights == "sam_tiny":
         return SamOptions(model="sam_tiny")
-    return SamOptions(checkpoint=str(save_random_vit_b(folder / "vit_b.pth")))
+    return SamOptions(checkpoint=str(save_random_vit(folder / "vit_b.pth")))
 
 
 def main() -> None:

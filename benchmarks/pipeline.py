@@ -1,6 +1,6 @@
 """The whole job against the same work done by the libraries, one script after the other.
 
-    python benchmarks/pipeline.py [--quick] [--photos 20]
+    python benchmarks/pipeline.py [--quick] [--photos 20] [--device cuda]
 
 Both sides take the same photos of 512 px, the same weights (the embedded sam_tiny at 16 points a side, a small random
 ViT with 192 channels) and the same options, on one thread, and make features, masks, SLIC superpixels, merged regions,
@@ -11,9 +11,10 @@ pooled features, and clusters with a label map per image:
   per mask, scikit-learn's MiniBatchKMeans. What is read again between scripts are .npy and .json files;
 - ours: `snakemake --cores 1`, Snakemake's own start and planning included.
 
-CPU seconds are of all processes. The last line is a JSON object:
+With a card both sides use it for features and masks. CPU seconds are of all processes. The last line is a JSON object:
 
 cpu_ratio, cpu_ratio_kept_memory   reference over ours; the second with a malloc that keeps memory on both sides
+wall_ratio, images_per_second      of the run that keeps memory
 noop_seconds                       wall seconds of our second run, which finds nothing to do
 change_ratio                       reference over ours after another number of superpixels: the reference runs the four
                                    scripts again that depend on it
@@ -34,7 +35,7 @@ import yaml
 
 from amg import KEPT_MEMORY
 from common import ROOT
-from orchestration import Clock
+from orchestration import Clock, Cost
 
 SCRIPTS = ("features", "masks", "superpixels", "regions", "pooled", "clusters")
 AFTER_SUPERPIXELS = SCRIPTS[2:]
@@ -47,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="3 photos")
     parser.add_argument("--photos", type=int, default=20)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--script", choices=SCRIPTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -57,25 +59,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         figures = {"cpu_ratio": 0.0}
         for key, environment in (("", {}), ("_kept_memory", KEPT_MEMORY)):
-            folder = prepare(Path(name, f"run{key}"), photos)
+            folder = prepare(Path(name, f"run{key}"), photos, arguments.device)
             theirs, ours = reference(folder, SCRIPTS, environment), workflow(folder, 50, environment)
-            figures[f"cpu_ratio{key}"] = round(theirs / ours["cpu"], 2)
-            print(f"{key or 'default malloc':16} reference {theirs:7.1f} CPU s, ours {ours['cpu']:7.1f} CPU s")
+            figures[f"cpu_ratio{key}"] = round(theirs.cpu / ours.cpu, 2)
+            print(f"{key or 'default malloc':16} reference {theirs.cpu:7.1f} CPU s, ours {ours.cpu:7.1f} CPU s")
+            figures |= {"wall_ratio": round(theirs.wall / ours.wall, 2), "images_per_second": photos / ours.wall}
             compare(folder)
         again = workflow(folder, 50, KEPT_MEMORY)
-        figures["noop_seconds"] = round(again["wall"], 1)
+        figures["noop_seconds"] = round(again.wall, 1)
         settings = json.loads((folder / "settings.json").read_text())
         (folder / "settings.json").write_text(json.dumps(settings | {"n_segments": CHANGED_SEGMENTS}))
         theirs, ours = (
             reference(folder, AFTER_SUPERPIXELS, KEPT_MEMORY),
             workflow(folder, CHANGED_SEGMENTS, KEPT_MEMORY),
         )
-        figures["change_ratio"] = round(theirs / ours["cpu"], 2)
-        print(f"{'other superpixels':16} reference {theirs:7.1f} CPU s, ours {ours['cpu']:7.1f} CPU s")
+        figures["change_ratio"] = round(theirs.cpu / ours.cpu, 2)
+        print(f"{'other superpixels':16} reference {theirs.cpu:7.1f} CPU s, ours {ours.cpu:7.1f} CPU s")
     print(json.dumps({"benchmark": "pipeline", "photos": photos, **figures}))
 
 
-def prepare(folder: Path, photos: int) -> Path:
+def prepare(folder: Path, photos: int, device: str) -> Path:
     """A folder with photos, what both sides must agree on, and our configuration."""
     from PIL import Image
 
@@ -88,26 +91,28 @@ def prepare(folder: Path, photos: int) -> Path:
         image = Image.open(path).convert("RGB")
         image.resize((512, 384), Image.Resampling.BICUBIC).save(path)
     amg = {**embedded_preset(), "points_per_side": 16}
-    (folder / "settings.json").write_text(json.dumps({"amg": amg, "n_segments": 50}))
+    (folder / "settings.json").write_text(json.dumps({"amg": amg, "n_segments": 50, "device": device}))
     return folder
 
 
-def environment(more: dict[str, str]) -> dict[str, str]:
-    """One thread, no card."""
-    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **more}
+def environment(folder: Path, more: dict[str, str]) -> dict[str, str]:
+    """One thread, and no card but where one is asked for."""
+    device = json.loads((folder / "settings.json").read_text())["device"]
+    cards = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", **cards, **more}
 
 
-def reference(folder: Path, scripts: tuple[str, ...], more: dict[str, str]) -> float:
-    """CPU seconds of the scripts."""
+def reference(folder: Path, scripts: tuple[str, ...], more: dict[str, str]) -> Cost:
+    """What the scripts cost."""
     with Clock() as clock:
         for script in scripts:
             command = [sys.executable, __file__, "--script", script, "--folder", str(folder)]
-            subprocess.run(command, check=True, env=environment(more))
-    return clock.cost.cpu
+            subprocess.run(command, check=True, env=environment(folder, more))
+    return clock.cost
 
 
-def workflow(folder: Path, n_segments: int, more: dict[str, str]) -> dict[str, float]:
-    """CPU and wall seconds of our run."""
+def workflow(folder: Path, n_segments: int, more: dict[str, str]) -> Cost:
+    """What our run costs."""
     amg = json.loads((folder / "settings.json").read_text())["amg"]
     config = {
         "images": {"dir": "photos"},
@@ -123,11 +128,11 @@ def workflow(folder: Path, n_segments: int, more: dict[str, str]) -> dict[str, f
     command += ["--workflow-profile", str(ROOT / "profiles/default"), "--configfile", str(folder / "config.yaml")]
     with Clock() as clock:
         done = subprocess.run(
-            [*command, "--cores", "1"], env=environment(more), capture_output=True, text=True, check=False
+            [*command, "--cores", "1"], env=environment(folder, more), capture_output=True, text=True, check=False
         )
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
-    return {"cpu": clock.cost.cpu, "wall": clock.cost.wall}
+    return clock.cost
 
 
 def compare(folder: Path) -> None:
@@ -177,14 +182,16 @@ def features_script(folder: Path, out: Path, settings: dict[str, Any]) -> None:
     import torch
 
     torch.manual_seed(0)
-    model = timm.create_model(MODEL["model"], dynamic_img_size=True).eval()
+    model = timm.create_model(MODEL["model"], dynamic_img_size=True).eval().to(settings["device"])
     config = model.pretrained_cfg
     mean, std = (torch.tensor(config[key])[:, None, None] for key in ("mean", "std"))
     for name, image in photos_of(folder):
-        pixels = (torch.tensor(image).permute(2, 0, 1).float() / 255 - mean) / std
+        pixels = ((torch.tensor(image).permute(2, 0, 1).float() / 255 - mean) / std)[None].to(settings["device"])
         with torch.inference_mode():
-            (maps,) = model.forward_intermediates(pixels[None], indices=[-1], norm=True, intermediates_only=True)
-        np.save(out / f"{name}.npy", maps[0].numpy())
+            (maps,) = model.forward_intermediates(
+                pixels[None].to(settings["device"]), indices=[-1], norm=True, intermediates_only=True
+            )
+        np.save(out / f"{name}.npy", maps[0].cpu().numpy())
 
 
 def masks_script(folder: Path, out: Path, settings: dict[str, Any]) -> None:
@@ -194,7 +201,8 @@ def masks_script(folder: Path, out: Path, settings: dict[str, Any]) -> None:
     from regionflow.sam.build import build_sam
     from regionflow.weights.published import EMBEDDED
 
-    generator = SamAutomaticMaskGenerator(build_sam("sam_tiny", EMBEDDED), output_mode="coco_rle", **settings["amg"])
+    sam = build_sam("sam_tiny", EMBEDDED, settings["device"])
+    generator = SamAutomaticMaskGenerator(sam, output_mode="coco_rle", **settings["amg"])
     for name, image in photos_of(folder):
         (out / f"{name}.json").write_text(json.dumps(generator.generate(image)))
 

@@ -7,7 +7,8 @@ the arrangement alone, and both must pick the same query for every mask.
 
 Each side has a process of its own. Seconds are CPU seconds of one thread, which other work on the machine hardly
 changes. Memory is the largest resident size; beside it, what was resident when the libraries were imported and when the
-weights were loaded, and what the work took above both. Run: python benchmarks/seem.py [--quick]
+weights were loaded, and what the work took above both. On a card seconds are wall time, after a first image, and memory
+is the card's. Run: python benchmarks/seem.py [--quick] [--device cuda]
 """
 
 import argparse
@@ -62,11 +63,11 @@ def published_map(labeler: SeemLabeler, maps: ImageMaps) -> NDArray[np.float32]:
     masks = torch.einsum("qc,chw->qhw", queries.masks[0], maps.maps.mask_features)
     masks = F.interpolate(masks[None], maps.padded, mode="bilinear", align_corners=False)[0].sigmoid()
     scores = torch.einsum("qc,qhw->chw", classes, masks[:, : maps.size[0], : maps.size[1]])
-    return np.array(scores.permute(1, 2, 0))
+    return np.array(scores.permute(1, 2, 0).cpu())
 
 
 @torch.inference_mode()
-def measure(which: str, weights: Path, quick: bool) -> dict[str, Any]:
+def measure(which: str, weights: Path, quick: bool, device: str = "cpu") -> dict[str, Any]:
     """Seconds, memory and picks of one side, in this process."""
     torch.set_num_threads(1)
     memory = {"imports": resident("VmRSS")}
@@ -77,6 +78,7 @@ def measure(which: str, weights: Path, quick: bool) -> dict[str, Any]:
         torch.nn.functional.normalize(rows, dim=1),
         [f"class {i}" for i in range(133)],
         SeemOptions(random_seed=0, short_side=None),
+        device,
     )
     if which == OURS:
         network.text.forget_tower()
@@ -89,22 +91,29 @@ def measure(which: str, weights: Path, quick: bool) -> dict[str, Any]:
         rng = np.random.default_rng(0)
         return [[points_of(mask, maps.padded, rng)] * 4 for mask in masks]
 
-    start = time.process_time()
-    maps = labeler.maps(image)
-    if which == OURS:
-        dense = labeler.normalised_scores(maps)
-        _, picks = labeler.strokes(maps, prompts(maps))
-    else:
-        dense, picks = published_map(labeler, maps), []
-        for prompt in prompts(maps):
-            again = labeler.maps(image)
-            picks += labeler.strokes(again, [prompt])[1]
-    seconds = time.process_time() - start
-    assert dense.size
+    def work() -> list[int]:
+        maps = labeler.maps(image)
+        if which == OURS:
+            assert labeler.normalised_scores(maps).size
+            return list(labeler.strokes(maps, prompts(maps))[1])
+        assert published_map(labeler, maps).size
+        return [pick for prompt in prompts(maps) for pick in labeler.strokes(labeler.maps(image), [prompt])[1]]
+
+    if device != "cpu":
+        work()
+        torch.cuda.reset_peak_memory_stats()
+        memory["loaded"] = torch.cuda.memory_allocated() / 1024**3
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    start = clock()
+    picks = work()
+    seconds = clock() - start
+    if device != "cpu":
+        memory |= {"imports": 0.0, "peak": torch.cuda.max_memory_allocated() / 1024**3}
+        return {"seconds": seconds, "memory": memory, "picks": picks}
     return {"seconds": seconds, "memory": {**memory, "peak": resident("VmHWM")}, "picks": picks}
 
 
-def seem(quick: bool) -> dict[str, float | bool]:
+def seem(quick: bool, device: str = "cpu") -> dict[str, float | bool]:
     """Both sides, each in its own process; prints a line for each."""
     sides = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +123,8 @@ def seem(quick: bool) -> dict[str, float | bool]:
         size = weights.stat().st_size / 1024**3
         del state
         for which in (OURS, PUBLISHED):
-            command = [sys.executable, __file__, "--side", which, str(weights), *(["--quick"] if quick else [])]
+            command = [sys.executable, __file__, "--side", which, str(weights), "--device", device]
+            command += ["--quick"] if quick else []
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             sides[which] = json.loads(done.stdout.splitlines()[-1])
             m = sides[which]["memory"]
@@ -127,6 +137,8 @@ def seem(quick: bool) -> dict[str, float | bool]:
     ours, published = sides[OURS], sides[PUBLISHED]
     above = [side["memory"]["peak"] - side["memory"]["loaded"] for side in (ours, published)]
     return {
+        "seem_seconds": round(ours["seconds"], 3),
+        "seem_peak_gb": round(ours["memory"]["peak"], 2),
         "seem_speedup": round(published["seconds"] / ours["seconds"], 2),
         "seem_memory_ratio": round(ours["memory"]["peak"] / published["memory"]["peak"], 2),
         "seem_memory_ratio_above_weights": round(above[0] / above[1], 2),
@@ -138,11 +150,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller network")
     parser.add_argument("--side", nargs=2, metavar=("WHICH", "WEIGHTS"), help=argparse.SUPPRESS)
+    parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     if given.side:
-        print(json.dumps(measure(given.side[0], Path(given.side[1]), given.quick)))
+        print(json.dumps(measure(given.side[0], Path(given.side[1]), given.quick, given.device)))
         return
-    print(json.dumps(seem(given.quick)))
+    print(json.dumps(seem(given.quick, given.device)))
 
 
 if __name__ == "__main__":

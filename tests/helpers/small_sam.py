@@ -25,9 +25,9 @@ def save_small_sam(path: Path, seed: int = 0, *, image_size: int = 256, embed_di
     return _save(path, seed, lambda: _small_sam(image_size, embed_dim, 2, hq))
 
 
-def save_random_vit_b(path: Path, seed: int = 0) -> Path:
-    """Write a vit_b of full size."""
-    return _save(path, seed, sam_model_registry["vit_b"])
+def save_random_vit(path: Path, seed: int = 0, name: str = "vit_b") -> Path:
+    """Write a vit_b, vit_l or vit_h of full size."""
+    return _save(path, seed, sam_model_registry[name])
 
 
 def save_random_tiny_vit(path: Path, seed: int = 0, hq: bool = False) -> Path:

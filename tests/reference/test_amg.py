@@ -17,7 +17,7 @@ from helpers.small_sam import (
     embedded_hq,
     embedded_preset,
     save_random_tiny_vit,
-    save_random_vit_b,
+    save_random_vit,
     save_small_sam,
 )
 from regionflow.formats import rle
@@ -233,7 +233,7 @@ def test_same_records_at_full_size(folder: Path, hq: bool) -> None:
 
 @pytest.mark.slow
 def test_same_records_with_vit_b(folder: Path) -> None:
-    sam = build_sam("vit_b", save_random_vit_b(folder / "vit_b.pth"))
+    sam = build_sam("vit_b", save_random_vit(folder / "vit_b.pth"))
     masks, equal = compare(sam, IMAGES["landscape"], points_per_side=6)
     assert equal >= masks - 1
 

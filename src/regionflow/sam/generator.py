@@ -5,9 +5,7 @@ alike; filters, their order and the order of records are the same. Where the tim
 points to masks), decoder.py (the transformer), masks.py (full-size masks) and docs/sam.md.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -114,28 +112,6 @@ def begin(
         partial(_on_card, Run(sam, options, points_per_batch), crops, partial(_taken, encodings, first))
         for crops, first in zip(cut, firsts, strict=False)
     ]
-
-
-def generate_many(
-    sam: Sam,
-    images: Iterable[NDArray[np.uint8]],
-    options: AmgOptions,
-    *,
-    points_per_batch: int | None = None,
-    workers: int = 2,
-) -> Iterator[list[dict]]:
-    """`generate` for many images, in their order; one image's RLE and the next one's reading overlap a GPU's work.
-
-    At most `workers` + 1 images are in memory. On a CPU one worker is best: the arithmetic already uses all threads.
-    """
-    with ThreadPoolExecutor(workers) as pool:
-        running: deque[Future[list[dict]]] = deque()
-        for image in images:
-            running.append(pool.submit(generate, sam, image, options, points_per_batch=points_per_batch))
-            if len(running) > workers:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
 
 
 @dataclass(frozen=True)

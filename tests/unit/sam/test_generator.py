@@ -24,7 +24,6 @@ from regionflow.sam.generator import (
     _coarse_first,
     confidently_covered,
     generate,
-    generate_many,
 )
 from regionflow.sam.options import AmgOptions
 
@@ -84,13 +83,6 @@ def test_out_of_memory_halves_the_batch(sam: nn.Module, monkeypatch: pytest.Monk
     monkeypatch.setattr(decoder.ImageDecoder, "decode", little_memory)
     assert generate(sam, IMAGE, low(), points_per_batch=64) == expected
     assert tried[:3] == [64, 32, 16]
-
-
-def test_many_images_in_order(sam: nn.Module) -> None:
-    images = [IMAGE, IMAGE[::-1], IMAGE[:, ::-1], IMAGE[:60, :60]]
-    options = low(points_per_side=4)
-    found = list(generate_many(sam, (np.ascontiguousarray(i) for i in images), options))
-    assert found == [generate(sam, np.ascontiguousarray(i), options) for i in images]
 
 
 def test_strip_with_crops_where_segment_anything_fails(sam: nn.Module) -> None:
