@@ -6,8 +6,10 @@ unsound file and remove it, so that the next run remakes it and what depends on 
 
 import csv
 import json
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,11 +20,14 @@ from PIL import Image
 
 from regionflow.base.errors import BadFile
 from regionflow.base.files import sha256_of
+from regionflow.base.reads import noted
+from regionflow.formats.checksums import checksum_of
 from regionflow.formats.classifiers import read_classifier, read_validation
 from regionflow.formats.clusters import read_clusters, read_comparison
 from regionflow.formats.features import read_features
 from regionflow.formats.images import read_images
 from regionflow.formats.labels import read_label_map, read_labels
+from regionflow.formats.origins import Origin, Origins, cut, read_origins
 from regionflow.formats.parquet import check_parquet
 from regionflow.formats.part_set import PartSet, read_projection
 from regionflow.formats.parts import read_part_masks, read_part_targets
@@ -52,15 +57,18 @@ class Place:
             return None
 
 
-def verify(root: Path, threads: int = 1) -> Iterator[tuple[Path, BadFile]]:
+def verify(root: Path, threads: int = 1) -> list[tuple[Path, BadFile]]:
     """Every file below `root` that is not what it claims to be, with what is wrong, in order of their paths.
 
     Missing files are no matter of this: a run makes them. Files that no stage writes are left alone.
     """
-    paths = files(root)
-    with ThreadPoolExecutor(threads) as pool:
-        problems = pool.map(lambda path: problem_of(root, path), paths)
-        yield from ((path, problem) for path, problem in zip(paths, problems, strict=True) if problem)
+    paths, origins, sums = files(root), read_origins(root), dict[str, str]()
+    with ThreadPoolExecutor(threads) as pool, noted(sums):
+        problems = dict(zip(paths, pool.map(lambda path: problem_of(root, path, origins, sums), paths), strict=True))
+    now = {_below(root, path): cut(_sum(path, sums)) for path, problem in problems.items() if problem is None}
+    for name in now:
+        problems[root / name] = _made_from_others(root / name, origins.of(name), now, name)
+    return [(path, problem) for path, problem in problems.items() if problem]
 
 
 def files(root: Path) -> list[Path]:
@@ -68,34 +76,80 @@ def files(root: Path) -> list[Path]:
     return sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".") and check_of(root, p))
 
 
-def problem_of(root: Path, path: Path) -> BadFile | None:
-    """What is wrong with one file, or None."""
+def problem_of(
+    root: Path, path: Path, origins: Origins | None = None, sums: Mapping[str, str] | None = None
+) -> BadFile | None:
+    """What is wrong with one file by itself, or None; `sums` are checksums of files that have been read."""
     chosen = check_of(root, path)
     if chosen is None:
         return None
     check, place = chosen
     try:
         check(place)
+        now, name = cut(_sum(path, sums or {})), _below(root, path)
+        known = {origin.outputs[name] for origin in (origins or Origins()).of(name)}
+        if known and now not in known:
+            return BadFile.replaced(path)
     except BadFile as error:
         return error
     return None
 
 
-def remove(problems: Iterable[tuple[Path, BadFile]]) -> list[Path]:
-    """Remove the files whose content is at fault; not those that could not be read."""
-    unsound = [path for path, problem in problems if problem.unsound]
-    for path in unsound:
+def _made_from_others(path: Path, origins: Iterable[Origin], now: Mapping[str, str], name: str) -> BadFile | None:
+    """Whether a file was made from others than those that are there; those that are unsound will be remade."""
+    for origin in origins:
+        if origin.outputs[name] != now[name]:
+            continue  # another host made it before or after
+        others = sorted(source for source, checksum in origin.inputs.items() if now.get(source, checksum) != checksum)
+        if others:
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            return BadFile.to_be_remade(f"{path}: it was made from another version of {others[0]}{more}")
+    return None
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _sum(path: Path, sums: Mapping[str, str]) -> str:
+    """The checksum of a file, perhaps from when it was read. Raises BadFile if it cannot be read."""
+    try:
+        return sums.get(os.path.abspath(path)) or checksum_of(path)  # noqa: PTH100
+    except OSError as error:
+        raise BadFile.not_read(path, error) from error
+
+
+def remove(root: Path, problems: Iterable[tuple[Path, BadFile]]) -> list[Path]:
+    """Take away the files whose content is at fault; not those that could not be read.
+
+    What can be read and is not what a job wrote goes to `aside(root)`: somebody may have put work into it.
+    """
+    unsound = [(path, problem) for path, problem in problems if problem.unsound]
+    for path, problem in unsound:
+        if problem.whole:
+            other = aside(root) / path.relative_to(root)
+            other.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, other)
         path.unlink(missing_ok=True)
-    return unsound
+    return [path for path, _ in unsound]
+
+
+def aside(root: Path) -> Path:
+    """Where files go that somebody has put in the place of others."""
+    return root.parent / "logs/replaced"
 
 
 def check_of(root: Path, path: Path) -> tuple[Callable[[Place], object], Place] | None:
     """How a file is checked, by its place; None for one that no stage writes."""
-    name = path.relative_to(root).as_posix()
-    for pattern, check in CHECKS.items():
-        if match := _compiled(pattern).fullmatch(name):
-            return check, Place(root, path, match.groupdict())
-    return None
+    pattern = pattern_of(root, path)
+    match = pattern and _compiled(pattern).fullmatch(_below(root, path))
+    return (CHECKS[pattern], Place(root, path, match.groupdict())) if pattern and match else None
+
+
+def pattern_of(root: Path, path: Path) -> str | None:
+    """The kind of a file: its path with names in place of images and variants; None if no stage writes it."""
+    name = _below(root, path)
+    return next((pattern for pattern in CHECKS if _compiled(pattern).fullmatch(name)), None)
 
 
 @cache
@@ -285,6 +339,6 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "report/{extractor}/{regions}/report.html": _text,
     "report/index.html": _text,
     "report/evaluation.html": _text,
-    "shards/{phase}/{shard}.json": lambda place: read_summary(place.path),
     "shards/{phase}/set.json": lambda place: read_summary(place.path),
+    "shards/{phase}/{shard}.json": lambda place: read_summary(place.path),
 }

@@ -3,6 +3,7 @@
 import numpy as np
 
 from regionflow.exports.colour_maps import classes
+from regionflow.formats.checksums import note_file
 from regionflow.formats.clusters import read_centres
 from regionflow.formats.images import read_images, readable
 from regionflow.formats.layout import for_image
@@ -17,6 +18,9 @@ def run(job: Job) -> None:
     rows = readable(read_images(job.input("table")))
     count = min(len(rows), job.options["images"])
     chosen = [rows[i].id for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]
-    overlays = (read_image(for_image(job.input("overlays"), image)) for image in chosen)
+    paths = [for_image(job.input("overlays"), image) for image in chosen]
+    for path in paths:
+        note_file(path)
+    overlays = map(read_image, paths)
     clusters = classes(len(read_centres(job.input("centroids"), foreign=True)), class_list(job))
     write_jpeg(job.outputs["sheet"], contact_sheet(overlays, clusters), quality=88)

@@ -23,10 +23,12 @@ class BadFile(UserError):
     """A file in results/ that cannot be used; the text names the file and says what to do.
 
     `unsound`: its content is at fault, so that deleting it and running again mends it. Not so for a file that is
-    missing, locked, or that the system does not let us read.
+    missing, locked, or that the system does not let us read. `whole`: it can be read, but is not what a job wrote: an
+    edit by somebody, perhaps, whose work must not get lost.
     """
 
     unsound = False
+    whole = False
 
     @classmethod
     def damaged(cls, path: Path, what: str, reason: object) -> Self:
@@ -38,6 +40,13 @@ class BadFile(UserError):
         """The content of a file is at fault; `problem` begins with its path."""
         error = cls(f"{problem}; delete it and run again")
         error.unsound = True
+        return error
+
+    @classmethod
+    def replaced(cls, path: Path) -> Self:
+        """The file can be read, but its content is not what the last job has written there."""
+        error = cls.to_be_remade(f"{path}: not what was written there: changed, or another file in its place")
+        error.whole = True
         return error
 
     @classmethod

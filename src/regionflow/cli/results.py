@@ -60,18 +60,20 @@ def verify_results(chosen: argparse.Namespace) -> int:
 
     Raises UserError if there is no such folder.
     """
-    from regionflow.verify import files, remove, verify
+    from regionflow.verify import aside, files, remove, verify
 
     results = chosen.results
     if not results.is_dir():
         raise UserError(f"{results}: no such folder")
-    problems = list(verify(results, chosen.threads))
+    problems = verify(results, chosen.threads)
     for _, problem in problems:
         print(problem)
-    removed = [] if chosen.keep else remove(problems)
+    removed = [] if chosen.keep else remove(results, problems)
     count, unsound = len(files(results)) + len(removed), sum(problem.unsound for _, problem in problems)
     again = "; run snakemake again, with the same targets, to remake them" if removed else ""
     print(f"{results}: {count} files, {unsound} unsound, {len(removed)} removed{again}")
+    if moved := [] if chosen.keep else [path for path, problem in problems if problem.whole]:
+        print(f"{len(moved)} of these can be read and were moved to {aside(results)}: somebody may have edited them")
     return int(len(problems) > len(removed))
 
 

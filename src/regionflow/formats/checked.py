@@ -17,6 +17,7 @@ from typing import Any
 from regionflow.base.errors import BadFile
 from regionflow.base.files import whole
 from regionflow.base.options import canonical_json
+from regionflow.base.reads import note_bytes
 
 NO_CHECKSUM = "it has no checksum: an older version made it, or another program has changed it"
 _HEAD = re.compile(rb'\{"sha256":"([0-9a-f]{64})",')
@@ -44,6 +45,7 @@ def read_checked_json(path: Path, what: str) -> tuple[dict[str, Any], str]:
         data = path.read_bytes()
     except OSError as error:
         raise BadFile.not_read(path, error) from None
+    note_bytes(path, data)
     try:
         data = gzip.decompress(data) if data.startswith(_GZIP) else data
     except (OSError, EOFError, zlib.error) as error:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from regionflow.base.errors import BadFile
 from regionflow.base.files import write_table
+from regionflow.formats.checksums import note_file
 from regionflow.formats.hdf5 import open_hdf5, write_hdf5
 
 Features = NDArray[np.float32]
@@ -99,6 +100,7 @@ def read_comparison(path: Path) -> list[dict[str, str]]:
     Raises BadFile, naming the file, if it is not such a table.
     """
     try:
+        note_file(path)
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from typing import Any
 from regionflow.base.errors import BadFile
 from regionflow.base.files import write_table
 from regionflow.formats.checked import read_checked_json, write_checked_json
+from regionflow.formats.checksums import note_file
 
 Row = Mapping[str, Any]
 
@@ -75,6 +76,7 @@ def read_rows(path: Path) -> list[dict[str, str | float | None]]:
     Raises BadFile, naming the file, if it cannot be read.
     """
     try:
+        note_file(path)
         with path.open(newline="", encoding="utf-8") as file:
             return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file, delimiter="\t")]
     except (OSError, ValueError, TypeError, csv.Error) as error:

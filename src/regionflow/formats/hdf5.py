@@ -18,8 +18,9 @@ import h5py
 import numpy as np
 
 from regionflow.base.errors import BadFile
-from regionflow.base.files import whole
+from regionflow.base.files import sha256_of, whole
 from regionflow.base.options import canonical_json
+from regionflow.base.reads import note
 from regionflow.formats.checked import NO_CHECKSUM
 
 USER_BLOCK = 512
@@ -88,7 +89,15 @@ def check_hdf5(path: Path, what: str, foreign: bool = False) -> str:
         raise BadFile.not_read(path, error) from error
     if problem and not (foreign and problem == NO_CHECKSUM):
         raise BadFile.damaged(path, what, problem)
+    note(path, lambda: stored_checksum(path) or sha256_of(path))
     return digest
+
+
+def stored_checksum(path: Path) -> str | None:
+    """The checksum in the head of a file, not compared with the rest; None if it has none."""
+    with path.open("rb") as file:
+        block = file.read(USER_BLOCK)
+    return block.removeprefix(_MARK)[:64].decode("ascii", "replace") if block.startswith(_MARK) else None
 
 
 @contextmanager

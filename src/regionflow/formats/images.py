@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from regionflow.base.errors import BadFile
 from regionflow.base.files import write_table
+from regionflow.formats.checksums import note_file
 
 TRAIN = "train"
 """The split to whose images things are fitted, where the set has one of that name."""
@@ -48,6 +49,7 @@ def read_images(path: Path) -> list[ImageRow]:
     Raises BadFile, naming the file, if it is not such a table.
     """
     try:
+        note_file(path)
         with path.open(newline="", encoding="utf-8") as file:
             rows: list[dict[str, Any]] = list(csv.DictReader(file, delimiter="\t"))
         return [ImageRow(**{**row, **{name: int(row[name]) for name in NUMBERS}}) for row in rows]

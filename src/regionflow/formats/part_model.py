@@ -13,6 +13,7 @@ from torch import Tensor
 from regionflow.base.errors import BadFile
 from regionflow.base.files import whole
 from regionflow.base.options import canonical_json
+from regionflow.formats.checksums import note_file
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def read_part_model(path: Path) -> StoredModel:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+        note_file(path)
         return StoredModel(weights, json.loads(metadata["options"]), json.loads(metadata["provenance"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BadFile.damaged(path, "a trained network of parts", error) from error

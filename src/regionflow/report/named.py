@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from regionflow.base.errors import BadFile
+from regionflow.formats.checksums import note_file
 from regionflow.formats.classifiers import read_classifier, read_validation
 
 
@@ -60,6 +61,7 @@ def suggestions_of(path: Path, places: Mapping[str, int]) -> list[dict[str, Any]
     Raises BadFile, naming the file, if it is no such table.
     """
     try:
+        note_file(path)
         with path.open(newline="", encoding="utf-8") as file:
             return [
                 {

@@ -23,6 +23,7 @@ from regionflow.base.options import canonical_json
 from regionflow.exports.photos import suffix_of
 from regionflow.formats.shards import newest, paths_of, read_summary, summarize, write_summary
 from regionflow.images.find import ImageEntry
+from regionflow.run.origins import keep_alone
 from regionflow.run.phases import Phase
 
 ENVIRONMENT = "REGIONFLOW_INNER"
@@ -194,6 +195,7 @@ def main(slots: str, job: Path, summary: Path, arguments: list[str]) -> int:
         print("\n  ".join(["regionflow: these files are missing after the run:", *missing[:SHOWN]]) + more)
         return 1
     write_summary(summary, made)
+    keep_alone("shard", summary)
     return 0
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from regionflow.base.errors import UserError
+from regionflow.base.reads import noted
 from regionflow.formats.records import Record
-from regionflow.run import stage
+from regionflow.run import origins, stage
 from regionflow.run.client import MOST
 from regionflow.run.costs import Meter, tell
 from regionflow.run.job import Job, ModelCache
@@ -127,7 +128,8 @@ def _run(request: Request, connection: socket.socket, models: ModelCache, watche
         with _output_to(*files), _judged() as judgement:
             job, outputs = stage.read(text, request.token, device, models)
             send(connection, "started", str(number), *(str(path) for pair in outputs for path in pair))
-            stage.run(job, request.scripts)
+            with origins.kept(job, outputs):
+                stage.run(job, request.scripts)
             tell(meter.record(job.stage, job.names, job.threads), meter.loads())
         if number == len(request.jobs) - 1:
             watcher.over()
@@ -193,6 +195,7 @@ class Team:
         self._lock = threading.Lock()
         self._out, self._err = OfThread(sys.stdout), OfThread(sys.stderr)
         self._members: list[tuple[Job, list[tuple[Path, Path]]]] = []
+        self._read: list[dict[str, str]] = [{} for _ in request.jobs]
         for text in request.jobs:
             self._members.append(stage.read(text, request.token, device, models))
 
@@ -214,7 +217,7 @@ class Team:
         """What the block prints and raises is the job's."""
         number = self._number(job)
         out, err = self._request.outputs[number]
-        with self._out.to(out), self._err.to(err), _judged() as judgement:
+        with self._out.to(out), self._err.to(err), _judged() as judgement, noted(self._read[number], of_thread=True):
             yield
         if judgement.verdict != "done":
             self._end(number, judgement.verdict)
@@ -226,6 +229,7 @@ class Team:
             until_now = self._meter.record(job.stage, job.names, job.threads)
             record = replace(self._told.share(until_now, left), batch=size)
             loads = 0 if "done" in self._verdicts.values() else self._meter.loads()
+        origins.keep(*self._members[number], self._read[number])
         tell(record, loads)
         sys.stdout.flush()
         self._end(number, "done")
