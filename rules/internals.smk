@@ -42,6 +42,17 @@ def before_planning(workflow, act):
     workflow._prepare_dag = prepare
 
 
+def after_planning(workflow, act):
+    """Call `act` when Snakemake has planned, before it tells or runs anything."""
+    original = workflow._build_dag
+
+    def build(*args, **kwargs):
+        original(*args, **kwargs)
+        act()
+
+    workflow._build_dag = build
+
+
 def whole_plan_only():
     """Why this command needs Snakemake's plan of every job, as part of a sentence; None for a plain run."""
     settings, plugin = workflow.dag_settings, workflow.executor_plugin

@@ -10,6 +10,7 @@ include: "begin.smk"
 
 record_every_image_as_one()
 before_planning(workflow, plan_levels)
+after_planning(workflow, tell_totals)
 if INNER:
     compare_newest_by_time()
 

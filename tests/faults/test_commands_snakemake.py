@@ -39,6 +39,7 @@ COMMANDS = {
     "snakemake --cores all --config clusters='{k: 46}'": "snakemake --cores all --config clusters='{k: 46}' -n",
     "snakemake --cores 16": "snakemake --cores 16 -n",
     "snakemake -n --cores 16": "snakemake -n --cores 16",
+    "snakemake -n -p --cores 16": "snakemake -n -p --cores 16",
     "snakemake --cores 16 --config 'runtime={shard_images: 300}'": (
         "snakemake --cores 16 --config 'runtime={shard_images: 1}' -n"
     ),

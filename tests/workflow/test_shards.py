@@ -1,5 +1,6 @@
 """A run in shards makes the files of one that is not, remakes as little, and finds what is stale or missing."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -90,6 +91,20 @@ def test_a_dry_run_tells_shards_and_images(workspace: Workspace) -> None:
     assert run.jobs() == {"images": 1, "problems": 1, "shard": 2 * SHARDS, "shard_set": 2}
     assert "images: features, masks, pooled, regions, superpixels" in run.output
     assert "the whole set, 7 images: clusters, pooled_set" in run.output
+    told = run.output.partition("Job stats:")[0]
+    assert f"regionflow: {SHARDS} of {SHARDS} shard(s) would be looked after; to be made:" in told
+    assert re.search(r"^  masks +at most 7 image\(s\)$", told, re.MULTILINE)
+    assert re.search(r"^  clusters +the whole set$", told, re.MULTILINE)
+
+
+def test_with_the_commands_a_dry_run_counts_the_images_of_each_stage(workspace: Workspace) -> None:
+    workspace.path("results/masks/merge_tree/01.json").unlink()
+    run = in_shards(workspace, "-n", "-p")
+    told = run.output.partition("Job stats:")[0]
+    assert re.search(r"^  masks +1 image\(s\)$", told, re.MULTILINE)
+    assert "features" not in told.partition("would be looked after")[2]
+    # What hangs on the fit cannot be planned before that is made again.
+    assert re.search(r"^  labels +at most 7 image\(s\)$", told, re.MULTILINE)
 
 
 @pytest.mark.slow
