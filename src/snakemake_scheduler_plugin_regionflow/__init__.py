@@ -36,13 +36,13 @@ class Scheduler(SchedulerBase):
             _take(room, _takes_up(job, room))
         chosen: list[Any] = []
         most = int(available_resources.get("_job_count", sys.maxsize))  # what a limit of jobs per second leaves
-        if room.get("_cores", 1) > 0:
+        if room.get("_cores", 1) > 0 and most > 0:
             for job in sorted(selectable_jobs, key=lambda job: self._urgency(job, input_sizes), reverse=True):
-                takes = _takes_up(job, room) if len(chosen) < most else {}
-                if takes and all(part <= room[name] + 1e-9 for name, part in takes.items()):
+                takes = _takes_up(job, room)
+                if all(part <= room[name] + 1e-9 for name, part in takes.items()):
                     _take(room, takes)
                     chosen.append(job)
-                    if room.get("_cores", 1) <= 0:
+                    if len(chosen) >= most or room.get("_cores", 1) <= 0:
                         break
         for job in chosen:
             del self._urgencies[job]

@@ -50,13 +50,21 @@ def job(rule: str, number: int, priority: int = 0, cores: int = 1) -> Any:
     )
 
 
-def chosen(patch: pytest.MonkeyPatch, seconds: dict[str, float], jobs: list[Any], running: list[Any]) -> list[Any]:
-    """What is chosen with two cores, where jobs of rules take so long."""
+def chosen(
+    patch: pytest.MonkeyPatch,
+    seconds: dict[str, float],
+    jobs: list[Any],
+    running: list[Any],
+    *,
+    cores: int = 2,
+    count: int = sys.maxsize,
+) -> list[Any]:
+    """What is chosen with so many cores, where jobs of rules take so long; `count` jobs may start."""
     patch.setattr(plugin, "PACES", Paces({(rule, (), 1, None): pace for rule, pace in seconds.items()}))
-    within = SimpleNamespace(global_resources={"_cores": 2, "_nodes": sys.maxsize}, running=running)
+    within = SimpleNamespace(global_resources={"_cores": cores, "_nodes": sys.maxsize}, running=running)
     dag: Any = SimpleNamespace(workflow=SimpleNamespace(scheduler=within))
     scheduler = plugin.Scheduler(dag, None, None)  # type: ignore[arg-type]
-    return list(scheduler.select_jobs(jobs, jobs, {"_cores": 0, "_job_count": sys.maxsize}, {}))
+    return list(scheduler.select_jobs(jobs, jobs, {"_cores": 0, "_job_count": count}, {}))
 
 
 def test_long_jobs_and_those_that_nobody_knows_are_not_chosen_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +87,17 @@ def test_what_needs_more_cores_waits_for_room(monkeypatch: pytest.MonkeyPatch) -
     wide = job("wide", 0, cores=2)
     assert chosen(monkeypatch, {}, [wide], [job("new", 0)]) == []
     assert chosen(monkeypatch, {}, [wide], []) == [wide]
+
+
+def test_without_limits_everything_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [job("new", i) for i in range(9)]
+    assert chosen(monkeypatch, {}, jobs, [], cores=sys.maxsize) == jobs
+
+
+def test_no_more_are_chosen_than_may_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [job("short", i) for i in range(9)]
+    assert len(chosen(monkeypatch, {"short": 0.03}, jobs, [], count=3)) == 3
+    assert chosen(monkeypatch, {"short": 0.03}, jobs, [], count=0) == []
 
 
 @pytest.mark.parametrize(("shell", "wanted", "logged"), [(RUN, False, None), (RUN, True, RUN), ("own", False, "own")])
