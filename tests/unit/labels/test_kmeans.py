@@ -1,6 +1,7 @@
 """Clusters: sklearn's numbers, a fixed order, bounded reads, clear messages."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import h5py
@@ -9,6 +10,7 @@ import pytest
 import torch
 from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
 from sklearn.metrics import silhouette_score
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch.utils.data import DataLoader
 
 from regionflow.formats.clusters import read_centres, read_clusters, write_clusters, write_comparison
@@ -192,6 +194,107 @@ def test_the_comparison_has_one_line_per_k_in_their_order(tmp_path):
     assert float(small["inertia"]) > float(large["inertia"]) == pytest.approx(fits[0].inertia, rel=1e-5)
     assert float(large["silhouette"]) == pytest.approx(fits[0].silhouette, abs=1e-4)
     assert (large["empty"], large["largest"]) == ("0", str(fits[0].sizes.max()))
+
+
+def test_a_fit_ends_with_the_first_pass_that_moves_the_centres_by_less_than_the_tolerance():
+    """The tolerance is a share of the spread of each channel, so far apart means of channels make no difference."""
+    features = np.random.default_rng(1).normal([0, 150, 300, 450], 3, (600, 4)).astype(np.float32)
+    steady = {"k": 4, "batch_size": 64}
+    passes = [fit(features, ClustersOptions(**steady, max_epochs=n, tolerance=0)) for n in range(1, 7)]
+    assert [fitted.epochs for fitted in passes] == [1, 2, 3, 4, 5, 6]
+    centres = [kmeans_plusplus(features, 4, random_state=0)[0], *(fitted.centres for fitted in passes)]
+    moved = np.array([np.sqrt(np.mean((b - a) ** 2)) for a, b in itertools.pairwise(centres)])
+    moved /= np.sqrt(features.var(axis=0).mean())
+    assert (np.diff(moved) < 0).all()
+    for number, (above, below) in enumerate(itertools.pairwise(moved), 2):
+        fitted = fit(features, ClustersOptions(**steady, tolerance=float(above * below) ** 0.5))
+        assert fitted.epochs == number
+        assert (fitted.centres == passes[number - 1].centres).all()
+    assert fit(features, ClustersOptions(**steady, tolerance=float(moved[0]) * 1.01)).epochs == 1
+
+
+def test_equal_rows_need_one_pass():
+    assert fit(np.ones((50, 3), np.float32), ClustersOptions(k=2)).epochs == 1
+
+
+def test_sums_are_made_in_one_thread_whatever_the_machine_has(monkeypatch):
+    """Else the order of the sums, and with it the last bits of the centres, would differ from machine to machine."""
+    seen = []
+    distances, step = clusters.pairwise_distances_argmin_min, clusters._step
+
+    def note(original):
+        def spy(*given):
+            seen.append({library["num_threads"] for library in threadpool_info()})
+            return original(*given)
+
+        return spy
+
+    monkeypatch.setattr(clusters, "pairwise_distances_argmin_min", note(distances))
+    features, _ = blobs()
+    with threadpool_limits(2):
+        predict(features, features[:3])
+        monkeypatch.setattr(clusters, "_step", note(step))
+        fit(features, ClustersOptions(k=5))
+    assert len(seen) > 2
+    assert set().union(*seen) == {1}
+
+
+@pytest.mark.parametrize("init_regions", [90, 5000])
+def test_the_fit_starts_on_a_sample_over_the_whole_set(monkeypatch, init_regions):
+    started = []
+    monkeypatch.setattr(clusters, "BLOCK_ROWS", 100)
+    monkeypatch.setattr(clusters, "kmeans_plusplus", lambda x, k, **given: started.append(x) or (x[:k], None))
+    features = np.arange(1000, dtype=np.float32)[:, None] * [1, 0.5]
+    fit(features, ClustersOptions(k=3, init_regions=init_regions, max_epochs=1))
+    sample = started[0][:, 0]
+    assert (np.diff(sample) > 0).all()  # each row once
+    assert abs(len(sample) - min(1000, init_regions)) < 40
+    assert len(set(sample // 100)) == 10
+
+
+def test_a_sample_that_misses_is_filled_with_the_first_rows(monkeypatch):
+    started = []
+    start = clusters.kmeans_plusplus
+    monkeypatch.setattr(clusters, "kmeans_plusplus", lambda x, k, **given: started.append(x) or start(x, k, **given))
+    features, _ = blobs(n=40)
+    fit(features, ClustersOptions(k=7, init_regions=2, max_epochs=1))
+    sample = started[0]
+    assert 7 <= len(sample) < 7 + 7
+    assert (sample[-7:] == features[:7]).all()
+
+
+def test_as_published_a_first_split_of_exactly_as_many_regions_will_do():
+    features, _ = blobs(n=300)
+    first = np.arange(300) < 5
+    assert fit(features, ClustersOptions(k=5, as_published=True), [first, ~first]).regions == 300
+
+
+def test_as_published_too_reassigned_centres_are_counted():
+    near = np.random.default_rng(0).normal(0, 1, (4000, 3))
+    features = np.concatenate([np.full((1, 3), 1000.0), near]).astype(np.float32)
+    assert fit(features, ClustersOptions(k=5, batch_size=100, as_published=True)).reassignments > 0
+
+
+def test_two_clusters_have_a_silhouette_and_rows_that_are_all_alone_have_none():
+    two = np.repeat(np.float32([[0, 0], [9, 9]]), 4, axis=0) + np.float32([[0, 0.1], [0.1, 0]] * 4)
+    fitted = fit(two, ClustersOptions(k=2))
+    assert fitted.silhouette == pytest.approx(silhouette_score(two, [0] * 4 + [1] * 4))
+    alone = fit(np.float32([[0, 0], [9, 9], [0, 99]]), ClustersOptions(k=3))
+    assert alone.sizes.tolist() == [1, 1, 1]
+    assert np.isnan(alone.silhouette)
+    assert alone.inertia == 0
+
+
+def test_the_silhouette_is_that_of_rows_drawn_from_the_whole_sample(monkeypatch):
+    seen = []
+    monkeypatch.setattr(clusters, "SILHOUETTE_ROWS", 50)
+    monkeypatch.setattr(clusters, "silhouette_score", lambda x, labels: seen.append(x) or 0.5)
+    features, _ = blobs(n=400)
+    assert fit(features, ClustersOptions(k=5)).silhouette == 0.5
+    places = [int(np.flatnonzero((features == row).all(axis=1))[0]) for row in seen[0]]
+    assert len(places) == 50
+    assert places == sorted(places)
+    assert places[0] < 40 and places[-1] >= 360
 
 
 def rows(**splits):

@@ -99,6 +99,34 @@ def test_area_weighted_vectors_of_a_partition_sum_to_the_image_mean() -> None:
     np.testing.assert_allclose(halves.features.sum(axis=0), mean, atol=1e-6)
 
 
+def test_area_weighted_boxes_count_the_part_that_lies_in_the_image() -> None:
+    height, width = GEOMETRY.image
+    boxes = {  # x, y, width, height: square pixels of it in the image
+        (-7.0, 5.0, 17.0, 9.0): 10 * 9,
+        (20.0, -3.5, 6.0, 10.0): 6 * 6.5,
+        (80.0, 50.0, 30.0, 40.0): 4 * 6,
+        (60.0, 40.0, 10.0, 100.0): 10 * 16,
+        (-9.0, -9.0, 200.0, 300.0): height * width,
+        (2.0, 2.0, 10.0, 0.5): 5,
+        (2.0, 2.0, 0.25, 10.0): 2.5,
+    }
+    for method in ("average", "max"):
+        plain = pool(feature_map(), list(boxes), PoolingOptions(method=method))
+        weighted = pool(feature_map(), list(boxes), PoolingOptions(method=method, area_weighted=True))
+        share = np.array(list(boxes.values()))[:, None] / (height * width)
+        np.testing.assert_allclose(weighted.features, plain.features * share, rtol=1e-5)
+
+
+def test_boxes_beside_the_image_have_no_cells() -> None:
+    beside = [(-9.0, 3.0, 5.0, 5.0), (90.0, 3.0, 5.0, 5.0), (3.0, -9.0, 5.0, 5.0), (3.0, 60.0, 5.0, 5.0)]
+    for method in ("average", "max"):
+        for interpolation in ("upsample", "downsample"):
+            options = PoolingOptions(method=method, interpolation=interpolation, vanished="nan", area_weighted=True)
+            pooled = pool(feature_map(), [*beside, BIG], options)
+            assert pooled.status.tolist() == [Status.NAN] * 4 + [Status.POOLED]
+            assert np.isnan(pooled.features[:4]).all() and np.isfinite(pooled.features[4]).all()
+
+
 def test_extractors_of_one_geometry_share_the_weights() -> None:
     pooler = RegionPooler([BIG, THIN], GEOMETRY, PoolingOptions())
     for channels in (3, 9):
@@ -109,7 +137,7 @@ def test_extractors_of_one_geometry_share_the_weights() -> None:
 
 
 @pytest.mark.parametrize("method", ["average", "max"])
-@pytest.mark.parametrize(("rows", "channels"), [(1, 1), (3, 2), (7, 5)])
+@pytest.mark.parametrize(("rows", "channels"), [(1, 1), (2, 4), (3, 2), (4, 3), (5, 6), (7, 5), (20, 1)])
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, method: str, rows: int, channels: int) -> None:
     regions = [BIG, EMPTY, THIN, rectangle(50, 20, 34, 36)]
     whole = pool(feature_map(), regions, PoolingOptions(method=method))
