@@ -66,7 +66,9 @@ class Record:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         source = hashlib.sha256((SOURCES / module).read_bytes()).hexdigest()
         self.head = {"source": source, "tests": _hash_of_tests(tests), "day": date.today().isoformat()}
-        lines = [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+        text = self.path.read_text() if self.path.exists() else ""
+        # A line without an end is what a killed run was writing.
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         old, self.known = (lines[0], {line["key"]: line for line in lines[1:]}) if lines else ({}, {})
         if old.get("source") != source:
             self.known = {}
