@@ -124,7 +124,7 @@ def test_empty_runs_are_no_spans():
 
 @given(MASKS.filter(np.any))
 def test_the_point_is_the_middle_of_the_longest_column_of_pixels(mask):
-    x, y = rle.point_inside(rle.encode(mask))
+    ((x, y),) = rle.points_inside([rle.encode(mask)])
     assert (type(x), type(y), x % 1, y % 1) == (float, float, 0, 0)
     columns = ["".join("01"[int(p)] for p in column).split("0") for column in mask.T]
     longest = max(len(run) for column in columns for run in column)
@@ -174,3 +174,12 @@ def test_masks_pass_whatever_is_checked_at_once(masks, at_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rle, "CHECKED_AT_ONCE", at_once)
         rle.check([rle.encode(m) for m in masks], 9, 11)
+
+
+@given(st.lists(hnp.arrays(np.bool_, (6, 5)), max_size=6), st.integers(1, 40))
+def test_spans_of_many_masks_are_those_of_each_whatever_is_decoded_at_once(masks, at_once):
+    encoded = [rle.encode(m) for m in masks]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rle, "DECODED_AT_ONCE", at_once)
+        together = [[part.tolist() for part in spans] for spans in rle.each_spans(encoded)]
+    assert together == [[part.tolist() for part in rle.spans(mask)] for mask in encoded]

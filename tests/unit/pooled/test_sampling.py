@@ -52,6 +52,7 @@ def test_both_ways_give_the_sums_of_the_pixels_weights(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "_is_long", lambda geometry: long)
         patch.setattr(sampling, "_PIXELS", together)
+        patch.setattr(sampling, "_NUMBERS", 3 * together)
         weights = region_weights([*(rle.encode(m) for m in masks), *boxes], geometry)
     assert weights.shape == (len(expected), rows.shape[1] * columns.shape[1])
     assert weights.dtype == np.float64
