@@ -65,6 +65,13 @@ def test_boxes_go_from_the_first_to_the_last_pixel(thresh: float, kept: list[int
         assert remove_small_parts(masks, 5, thresh)[1].tolist() == kept
 
 
+@pytest.mark.parametrize("shape", [(9, 1), (1, 9), (1, 1)])
+def test_boxes_of_masks_a_pixel_wide_have_no_area_and_suppress_nothing(shape: tuple[int, int]) -> None:
+    thin = rle.encode(rectangle(3, 4, *shape))
+    assert as_the_original([rle.decode(thin)] * 2, 1, 0.5)[1] == [0, 1]
+    assert remove_small_parts([thin, thin], 1, 0.5)[1].tolist() == [0, 1]
+
+
 def plainly(masks: list[Mask], iou_thresh: float | None, containment_thresh: float | None) -> list[int]:
     kept: list[int] = []
     for i, mask in enumerate(masks):
