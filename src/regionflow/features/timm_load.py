@@ -12,7 +12,7 @@ from regionflow.features.errors import ExtractorError
 from regionflow.features.options import TimmOptions
 from regionflow.features.positions import use_released_rule
 from regionflow.features.timm_names import check_name, fetched
-from regionflow.weights.checkpoint import load_state_dict
+from regionflow.weights.checkpoint import load_state_dict, what_does_not_fit
 from regionflow.weights.download import DownloadError
 from regionflow.weights.fetched import fetch
 
@@ -69,8 +69,7 @@ def _from_file(name: str, path: Path) -> nn.Module:
         # timm's own loading: keys of the original releases are converted, all must fit.
         model = _create(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
     except (RuntimeError, KeyError) as error:
-        details = "; ".join(line.strip() for line in str(error).splitlines()[1:3]) or _first_line(error)
-        raise ExtractorError(f"{path} does not hold the weights of {name}: {details}") from None
+        raise ExtractorError(f"{path} does not hold the weights of {name}: {what_does_not_fit(error)}") from None
     model.pretrained_cfg.pop("state_dict", None)  # type: ignore[operator,union-attr]  # else the model keeps every tensor twice
     return model
 

@@ -16,7 +16,7 @@ from regionflow.sam.architecture import (
     VitEncoder,
     identify,
 )
-from regionflow.weights.checkpoint import CheckpointError, load_state_dict
+from regionflow.weights.checkpoint import CheckpointError, load_state_dict, what_does_not_fit
 
 
 def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> Sam:
@@ -47,8 +47,8 @@ def build_sam(model: str, checkpoint: Path, device: str = "cpu") -> Sam:
     try:
         sam.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
-        first = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise CheckpointError(f"{checkpoint} is not complete as {architecture.describe()}: {first}") from None
+        wrong = what_does_not_fit(error)
+        raise CheckpointError(f"{checkpoint} is not complete as {architecture.describe()}: {wrong}") from None
     # assign=True keeps the file's types; eval() comes last because TinyViT then copies its attention biases.
     return sam.float().requires_grad_(False).to(device).eval()
 

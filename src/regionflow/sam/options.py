@@ -69,8 +69,8 @@ class AmgOptions(Options):
     min_mask_region_area: Annotated[int, Field(ge=0)] = 0
     """Holes and islands with fewer pixels than this are filled and removed; 0 leaves masks as they are."""
     precision: Literal["exact", "bf16"] = "exact"
-    """exact: segment-anything's float32 arithmetic, only rounding differs. bf16: bfloat16 products, several times
-    faster on CPUs with AMX; masks differ a little (docs/sam.md has the measured agreement)."""
+    """exact: segment-anything's float32 arithmetic, only rounding differs. bf16: bfloat16 products, faster on
+    CPUs that have them and slower on others; masks differ a little (docs/sam.md has what was measured)."""
     mask_nms_thresh: Fraction | None = None
     """Extra: of two masks with a mask IoU above this, the first in the list stays. Null: off."""
     containment_nms_thresh: Fraction | None = None

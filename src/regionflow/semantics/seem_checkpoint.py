@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from regionflow.semantics.seem_network import Seem, SeemSize
-from regionflow.weights.checkpoint import CheckpointError, load_state_dict
+from regionflow.weights.checkpoint import CheckpointError, load_state_dict, what_does_not_fit
 
 # A constant of the original's training losses.
 IGNORED = {"dilation_kernel"}
@@ -39,10 +39,7 @@ def load(path: Path) -> Seem:
     try:
         return from_state(state)
     except (RuntimeError, KeyError, ValueError) as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        raise CheckpointError(
-            f"{path} does not hold the weights of SEEM: {'; '.join(lines[1:3]) or lines[0]}"
-        ) from None
+        raise CheckpointError(f"{path} does not hold the weights of SEEM: {what_does_not_fit(error)}") from None
 
 
 def from_state(state: dict[str, Tensor]) -> Seem:

@@ -147,3 +147,24 @@ def _refused_pickle(path: Path, message: str) -> str:
     if found:
         return f"{path} is refused: its pickle asks for {found[1]}, which is not a tensor. Nothing in it was run."
     return f"{path} is not a checkpoint: its pickle holds more than tensors or is damaged. Nothing in it was run."
+
+
+def what_does_not_fit(error: Exception) -> str:
+    """What torch says of tensors that a network does not take, in a line: how many, and the first of them.
+
+    torch's own text names every tensor, thousands for a large model.
+    """
+    text = str(error)
+    parts = []
+    for begins, said in (
+        ("Missing key(s) in state_dict: ", "missing"),
+        ("Unexpected key(s) in state_dict: ", "unknown"),
+    ):
+        line = next((line for line in text.splitlines() if begins in line), "")
+        keys = re.findall(r'"([^"]+)"', line)
+        if keys:
+            parts.append(f"{len(keys)} tensors {said} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})")
+    shapes = [line.strip().rstrip(".") for line in text.splitlines() if line.strip().startswith("size mismatch")]
+    if shapes:
+        parts.append(f"{len(shapes)} tensors of another shape ({shapes[0].removeprefix('size mismatch for ')})")
+    return "; ".join(parts) or (text.strip().splitlines() or [type(error).__name__])[0]

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from helpers.small_sam import save_small_sam
 from regionflow.base.files import sha256_of
 from regionflow.sam.architecture import PUBLISHED_ENCODERS, identify
 from regionflow.sam.build import build_sam
-from regionflow.weights.checkpoint import CheckpointError, load_state_dict
+from regionflow.weights.checkpoint import CheckpointError, load_state_dict, what_does_not_fit
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +234,19 @@ def test_sha256(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a").startswith("ba7816bf8f01cfea")
     with pytest.raises(CheckpointError):
         load_state_dict(tmp_path)
+
+
+def test_tensors_that_do_not_fit_are_counted_and_the_first_of_them_named() -> None:
+    network = nn.Sequential(*(nn.Linear(2, 2) for _ in range(3)))
+    state = {**network.state_dict(), "0.weight": torch.zeros(3, 2), "more": torch.zeros(1)}
+    for key in ("1.weight", "1.bias", "2.weight", "2.bias"):
+        del state[key]
+    with pytest.raises(RuntimeError) as raised:
+        network.load_state_dict(state)
+    assert what_does_not_fit(raised.value) == (
+        "4 tensors missing (1.weight, 1.bias, 2.weight, ...); 1 tensors unknown (more); 1 tensors of another shape "
+        "(0.weight: copying a param with shape torch.Size([3, 2]) from checkpoint, the shape in current model is "
+        "torch.Size([2, 2]))"
+    )
+    assert what_does_not_fit(KeyError("a.weight")) == "'a.weight'"
+    assert what_does_not_fit(ValueError()) == "ValueError"
