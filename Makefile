@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# An index with torch's CPU builds, for a machine without a card: of one version pip takes those (docs/run.md).
+TORCH_INDEX :=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(addprefix --extra-index-url ,$(TORCH_INDEX))
 
 .PHONY: help demo demo-parts report test lint test-faults test-slurm test-slow mutants train-sam-tiny notebook config-docs bench-gpu clean
 .DEFAULT_GOAL := help

@@ -19,7 +19,12 @@ rule parts_model:
     output:
         model="results/parts/model/model.safetensors",
         record="results/parts/model/record.csv",
-        curves=report("results/parts/model/curves.svg", category="Parts"),
+        curves=report(
+            "results/parts/model/curves.svg",
+            caption="../workflow/report/curves.rst",
+            category="Parts",
+            labels={"file": "training curves"},
+        ),
         metrics="results/parts/model/metrics.json",
     log:
         "logs/parts_model.log",
@@ -106,7 +111,12 @@ rule parts_agreement:
         every_image(rules.parts_islands.output.agreement),
         table=rules.images.output.table,
     output:
-        table=report("results/parts/agreement.csv", category="Parts"),
+        table=report(
+            "results/parts/agreement.csv",
+            caption="../workflow/report/agreement.rst",
+            category="Parts",
+            labels={"file": "agreement with the teacher"},
+        ),
     log:
         "logs/parts_agreement.log",
     conda:

@@ -1,6 +1,9 @@
 """Pictures for people: overlays, the contact sheet, and with `snakemake report` the page."""
 
 
+report: "../workflow/report/workflow.rst"
+
+
 include: "report_inputs.smk"
 
 
@@ -23,8 +26,9 @@ rule page:
     output:
         page=report(
             "results/report/{extractor}/{regions}/report.html",
+            caption="../workflow/report/page.rst",
             category="Report",
-            labels={"extractor": "{extractor}", "regions": "{regions}"},
+            labels={"page": "regions", "extractor": "{extractor}", "regions": "{regions}"},
         ),
     log:
         "logs/page/{extractor}/{regions}.log",
@@ -79,6 +83,7 @@ rule contact_sheet:
     output:
         sheet=report(
             "results/report/{extractor}/{regions}/contact_sheet.jpg",
+            caption="../workflow/report/contact_sheet.rst",
             category="Overlays",
             labels={"extractor": "{extractor}", "regions": "{regions}"},
         ),

@@ -7,7 +7,12 @@ rule report_index:
         pages,
         table=rules.images.output.table,
     output:
-        page=report("results/report/index.html", category="Report"),
+        page=report(
+            "results/report/index.html",
+            caption="../workflow/report/index.rst",
+            category="Report",
+            labels={"page": "all variants", "extractor": "all", "regions": "all"},
+        ),
     log:
         "logs/report_index.log",
     conda:
@@ -30,7 +35,12 @@ rule evaluation_page:
         semantics=rules.evaluation.output.semantics,
         table=rules.images.output.table,
     output:
-        page=report("results/report/evaluation.html", category="Report"),
+        page=report(
+            "results/report/evaluation.html",
+            caption="../workflow/report/evaluation.rst",
+            category="Report",
+            labels={"page": "ground truth", "extractor": "all", "regions": "all"},
+        ),
     log:
         "logs/evaluation_page.log",
     conda:

@@ -37,6 +37,9 @@ COMMANDS = {
     ),
     "snakemake --cores all --configfile my.yaml": "snakemake --cores all --configfile my.yaml -n",
     "snakemake --cores all --config clusters='{k: 46}'": "snakemake --cores all --config clusters='{k: 46}' -n",
+    "snakemake --cores all --config report='{contact_sheet_images: 3}'": (
+        "snakemake --cores all --config report='{contact_sheet_images: 3}' -n"
+    ),
     "snakemake --cores 16": "snakemake --cores 16 -n",
     "snakemake -n --cores 16": "snakemake -n --cores 16",
     "snakemake -n -p --cores 16": "snakemake -n -p --cores 16",
@@ -212,7 +215,10 @@ def test_a_module_with_prefix_makes_the_same_files(tmp_path):
     save_photos(plain.path("photos"), ["a.png", "holiday/b.png"])
     plain.snakemake("all", "export", "report")
     plain.snakemake("--report")
-    assert plain.path("report.html").stat().st_size > 0
+    report = plain.path("report.html").read_text()
+    assert "A folder of images as a region-level data set" in report
+    assert "pooled over regions of kind" in report and "The figures of every variant" in report
+    assert '"extractor": "daisy_lab"' in report and '"page": "all variants"' in report
     made = {p.relative_to(plain.path("results")) for p in plain.path("results").rglob("*.*")}
     prefixed = tmp_path / "module/projects/first/results"
     assert {p.relative_to(prefixed) for p in prefixed.rglob("*.*")} == made
