@@ -30,18 +30,14 @@ RECORDS = ROOT / "build/mutants"
 
 # Module below src/regionflow and the tests that are about it.
 MODULES: dict[str, list[str]] = {
-    "formats/checked.py": ["unit/formats/test_checked.py", "faults/test_reading_owners.py"],
+    "formats/checked.py": ["unit/formats/test_checked.py"],
     "formats/rle.py": ["unit/formats/test_rle.py", "faults/test_reading_rle.py"],
     "formats/regions.py": ["unit/formats/test_regions.py"],
-    "formats/hdf5.py": ["unit/formats/test_hdf5.py", "faults/test_reading_owners.py", "faults/test_reading_damage.py"],
+    "formats/hdf5.py": ["unit/formats/test_hdf5.py"],
     "formats/geometry.py": ["unit/formats/test_geometry.py", "unit/pooled/test_pool.py"],
-    "formats/pooled.py": ["unit/formats/test_pooled.py", "faults/test_reading_owners.py"],
-    "formats/labels.py": [
-        "unit/formats/test_labels.py",
-        "faults/test_reading_owners.py",
-        "faults/test_images_labels.py",
-    ],
-    "formats/features.py": ["unit/formats/test_features.py", "faults/test_reading_owners.py"],
+    "formats/pooled.py": ["unit/formats/test_pooled.py"],
+    "formats/labels.py": ["unit/formats/test_labels.py"],
+    "formats/features.py": ["unit/formats/test_features.py"],
     "regions/merge.py": ["unit/regions"],
     "pooled/pool.py": ["unit/pooled/test_pool.py", "reference/test_pooling.py"],
     "pooled/sampling.py": [

@@ -200,7 +200,8 @@ def prepare(module: str, loaded: Sequence[str]) -> None:
     for name in loaded:
         with contextlib.suppress(Exception):
             spec = importlib.util.find_spec(name.partition(".")[0])
-            library = spec is not None and "site-packages" in str(spec.origin)
+            # Snakemake imports our plugins, and with them what may be on trial.
+            library = "site-packages" in str(spec and spec.origin) and not name.startswith("snakemake")
             if library or (name.startswith("regionflow.") and name not in users):
                 importlib.import_module(name)
     gc.freeze()  # or every child copies all of it to collect garbage
