@@ -12,6 +12,8 @@ import pytest
 
 from helpers.signed import change_hdf5
 from regionflow.base.errors import BadFile
+from regionflow.base.files import sha256_of
+from regionflow.base.reads import noted
 from regionflow.formats import hdf5
 from regionflow.formats.hdf5 import (
     USER_BLOCK,
@@ -19,6 +21,7 @@ from regionflow.formats.hdf5 import (
     open_hdf5,
     read_attribute,
     read_provenance,
+    stored_checksum,
     write_attribute,
     write_hdf5,
     write_strings,
@@ -48,6 +51,27 @@ def test_the_first_512_bytes_hold_the_hash_of_all_others(path: Path) -> None:
     assert check_hdf5(path, "a file") == digest
     with h5py.File(path) as file:
         assert file.userblock_size == USER_BLOCK == 512
+
+
+def test_the_stored_checksum_is_told_without_reading_the_rest(path: Path) -> None:
+    digest = check_hdf5(path, "a file")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert stored_checksum(path) == digest
+    path.write_bytes(path.read_bytes()[512:])
+    assert stored_checksum(path) is None
+
+
+def test_a_job_notes_the_checksum_of_what_it_reads(path: Path) -> None:
+    other = path.with_name("other.h5")
+    other.write_bytes(path.read_bytes()[512:])
+    read: dict[str, str] = {}
+    with noted(read):
+        digest = check_hdf5(path, "a file")
+        check_hdf5(other, "a file", foreign=True)
+    assert {Path(name).name: checksum for name, checksum in read.items()} == {
+        "a.h5": digest,
+        "other.h5": sha256_of(other),
+    }
 
 
 def test_files_can_be_read_by_old_programs(path: Path) -> None:
