@@ -1,12 +1,15 @@
 """Feature files: what is written is what is read, and broken files are named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from helpers.signed import change_hdf5
 from regionflow.base.errors import BadFile
+from regionflow.formats import features
 from regionflow.formats.features import FeatureMap, read_features, write_features
 from regionflow.formats.geometry import Geometry
 from regionflow.formats.hdf5 import read_attribute
@@ -90,3 +93,40 @@ def test_map_must_fit_its_grid() -> None:
         FeatureMap(np.zeros((4, 2, 2), np.float32), GEOMETRY)
     with pytest.raises(ValueError, match="either a geometry or an error"):
         FeatureMap(np.zeros((4, 0, 0), np.float32), None)
+
+
+def test_a_file_says_whose_it_is_and_names_its_axes(tmp_path: Path) -> None:
+    path = tmp_path / "dog.h5"
+    write_features(path, replace(example(), image_id="sub/dog"))
+    assert read_features(path, "sub/dog").image_id == "sub/dog"
+    with pytest.raises(BadFile, match=r"dog\.h5: it is of image 'sub/dog', not of 'cat'"):
+        read_features(path, "cat")
+    with h5py.File(path) as file:
+        assert [axis.label for axis in file["features"].dims] == ["channel", "row", "column"]
+
+
+@pytest.mark.parametrize("other", ["features", "geometry"])
+def test_a_disk_that_gives_back_something_else_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    changed = {
+        "features": example(2.0).features.astype(np.float16),
+        "geometry": replace(GEOMETRY, offset=(0, 0)),
+    }
+    back = replace(example(), **{"features": example().features.astype(np.float16), other: changed[other]})
+    monkeypatch.setattr(features, "read_features", lambda path: back)
+    with pytest.raises(OSError, match=r"dog\.h5: the file read back differs from what was written; check the disk"):
+        write_features(tmp_path / "dog.h5", example())
+
+
+@pytest.mark.parametrize("damage", ["provenance", "image_id"])
+def test_a_file_without_a_name_or_provenance(tmp_path: Path, damage: str) -> None:
+    """Who made a file must be known; of whom it is, only where it is asked."""
+    path = tmp_path / "dog.h5"
+    write_features(path, example())
+    change_hdf5(path, lambda file: file.attrs.__delitem__(damage))
+    if damage == "image_id":
+        assert read_features(path).image_id == ""
+    else:
+        with pytest.raises(BadFile, match=r"dog\.h5: not a whole feature file"):
+            read_features(path)

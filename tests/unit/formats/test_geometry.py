@@ -106,3 +106,25 @@ def test_from_attrs_refuses_what_is_not_a_pair() -> None:
     attrs = {**Geometry.pad_to_multiple(5, 5, 4).attrs(), "grid": [1, 2, 3]}
     with pytest.raises(ValueError, match="pairs"):
         Geometry.from_attrs(attrs)
+
+
+@given(geometries())
+def test_the_pixel_of_a_cell_is_the_one_that_holds_its_centre(geometry: Geometry) -> None:
+    for axis in (0, 1):
+        pixels = geometry.image[axis]
+        edges = geometry.offset[axis] + np.arange(pixels + 1) * geometry.resized[axis] / pixels
+        centres = (np.arange(geometry.grid[axis]) + 0.5) * geometry.padded[axis] / geometry.grid[axis]
+        found = geometry.centre_pixels(axis)
+        assert found.shape == (geometry.grid[axis],)
+        for pixel, centre in zip(found, centres, strict=True):
+            if pixel < 0:
+                assert pixel == -1 and (centre <= edges[0] + 1e-9 or centre >= edges[-1] - 1e-9)
+            else:
+                assert edges[pixel] - 1e-9 <= centre <= edges[pixel + 1] + 1e-9
+
+
+def test_cells_of_a_pixel_each_are_the_pixels() -> None:
+    geometry = Geometry.pad_to_multiple(3, 5, 1)
+    assert geometry.centre_pixels(0).tolist() == [0, 1, 2]
+    assert geometry.centre_pixels(1).tolist() == [0, 1, 2, 3, 4]
+    assert (geometry.interpolation_matrix(1) == np.eye(5)).all()

@@ -20,13 +20,13 @@ from PIL.PngImagePlugin import PngInfo
 
 from helpers.signed import change_json
 from regionflow.base.errors import BadFile, UserError
-from regionflow.formats.labels import labels_of, read_label_map, read_labels, write_label_map, write_labels
+from regionflow.formats.labels import NO_CLUSTER, labels_of, read_label_map, read_labels, write_label_map, write_labels
 
 SHA = "5" * 64
 
 
 def labelled(path: Path) -> Path:
-    cluster, distance = np.array([3, -1, 0]), np.array([0.12345678, np.nan, 2.0])
+    cluster, distance = np.array([3, NO_CLUSTER, 0]), np.array([0.12345678, np.nan, 2.0])
     covered = {"masks": 1 / 3, "regions": 1.0}
     write_labels(path, labels_of("a", ["a_0", "a_1", "a_2"], cluster, distance, covered, regions_sha256=SHA))
     return path
@@ -73,6 +73,14 @@ def test_every_label_comes_back_as_it_is_coded_for_other_programs(
         pixels = np.asarray(image).astype(np.int64)
     coded = pixels if labels.max() < 2**16 else pixels[..., 0] + 256 * pixels[..., 1] + 65_536 * pixels[..., 2]
     assert (coded == labels).all()
+
+
+@pytest.mark.parametrize(("highest", "mode"), [(0, "I;16"), (65_535, "I;16"), (65_536, "RGB"), (2**24 - 1, "RGB")])
+def test_a_map_is_grey_where_16_bits_hold_every_label(tmp_path: Path, highest: int, mode: str) -> None:
+    write_label_map(tmp_path / "a.png", np.array([[0, highest, 1]]), "a")
+    assert read_label_map(tmp_path / "a.png").tolist() == [[0, highest, 1]]
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == mode
 
 
 @pytest.mark.parametrize(("label", "said"), [(-1, "not -1"), (2**24, "not 16777216")])
