@@ -210,7 +210,7 @@ def _blocks(path: Path, files: Mapping[str, Path], of_regions: list[str]) -> Ite
 def _append(file: h5py.File, name: str, values: NDArray) -> None:
     if name not in file:
         channels = values.shape[1]
-        chunk = (max(1, CHUNK_BYTES // (4 * max(1, channels))), max(1, channels))
+        chunk = (max(1, CHUNK_BYTES // (4 * channels)), channels)
         file.create_dataset(name, (0, channels), np.float32, maxshape=(None, channels), chunks=chunk)
     start = len(file[name])
     file[name].resize(start + len(values), axis=0)

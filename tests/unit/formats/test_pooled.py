@@ -4,10 +4,20 @@ import h5py
 import numpy as np
 import pytest
 
+from helpers.signed import change_hdf5
 from regionflow.base.errors import BadFile
 from regionflow.formats import pooled
 from regionflow.formats.hdf5 import write_hdf5
-from regionflow.formats.pooled import SetColumn, read_pooled, write_pooled, write_pooled_set
+from regionflow.formats.pooled import (
+    SetColumn,
+    check_pooled_set,
+    image_ids,
+    read_pooled,
+    regions_checksums,
+    rows_of,
+    write_pooled,
+    write_pooled_set,
+)
 from regionflow.formats.regions import ImageInfo
 
 
@@ -100,3 +110,124 @@ def test_rows_taken_block_by_block_are_those_of_the_file(tmp_path, monkeypatch):
     assert (column.take(rows) == features[rows]).all()
     assert column.take(rows[:0]).shape == (0, 3)
     assert (column[2:7] == features[2:7]).all()
+
+
+def test_everything_about_a_region_is_read_back(tmp_path):
+    info = ImageInfo("sub/x", "sub/x.jpg", 20, 30)
+    features = np.array([[1, 2], [np.nan, np.nan], [3, 4]], np.float32)
+    states = ["pooled", "nan", "nearest"]
+    about = {"image": info, "regions_sha256": "7" * 64, "provenance": {"stage": "pooled"}}
+    write_pooled(tmp_path / "x.h5", features, annotations(3, "sub/x"), states, **about)
+    found = read_pooled(tmp_path / "x.h5", "sub/x", "7" * 64)
+    assert np.array_equal(found.features, features, equal_nan=True) and found.features.dtype == np.float32
+    assert (found.image_id, found.size, found.regions_sha256, found.error) == ("sub/x", (20, 30), "7" * 64, None)
+    assert (found.regions.tolist(), found.area.tolist()) == ([0, 1, 2], [10, 11, 12])
+    assert found.bbox.tolist() == [[0, 0, 5, 2], [1, 0, 5, 2], [2, 0, 5, 2]]
+    assert found.status == states
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file["source"].asstr()[:].tolist() == ["sam"] * 3
+        axes = {name: [axis.label for axis in file[name].dims] for name in file}
+    assert axes["features"] == ["region", "channel"]
+    assert axes["bbox"] == ["region", "x, y, width, height"]
+    assert all(axes[name] == ["region"] for name in ("region", "area", "source", "status"))
+
+
+def test_features_of_another_image_or_of_other_regions_are_refused(tmp_path):
+    path, _ = image_file(tmp_path, "a", 2)
+    with pytest.raises(BadFile, match="it is of image 'a', not of 'b'"):
+        read_pooled(path, "b")
+    with pytest.raises(BadFile, match=r"a\.h5: it was pooled over another version of the image's region file; delete"):
+        read_pooled(path, "a", "1" * 64)
+    change_hdf5(path, lambda file: file["region"].__setitem__(1, 5))
+    with pytest.raises(BadFile, match=r"a\.h5: .*its region ids are not those of its image"):
+        read_pooled(path)
+
+
+def test_values_that_are_not_finite_are_refused_with_the_first_row(tmp_path):
+    path, _ = image_file(tmp_path, "a", 4)
+    change_hdf5(path, lambda file: file["features"].__setitem__((slice(1, 3), 0), [np.nan, np.inf]))
+    with pytest.raises(BadFile, match="features of row 1 are not finite, but its status is 'pooled'"):
+        read_pooled(path)
+    change_hdf5(path, lambda file: file["status"].__setitem__(slice(1, 3), [b"nan", b"nan"]))
+    assert read_pooled(path).status == ["pooled", "nan", "nan", "pooled"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("features", (2, 3)), ("features", (3,)), ("area", (2,)), ("bbox", (3, 3)), ("status", (2,))]
+)
+def test_columns_of_other_lengths_are_refused(tmp_path, name, shape):
+    path, _ = image_file(tmp_path, "a", 3)
+
+    def change(file):
+        values = file[name][:]
+        del file[name]
+        file[name] = np.resize(values, shape)
+
+    change_hdf5(path, change)
+    with pytest.raises(BadFile, match=r"a\.h5: .*3 regions, but columns of shapes"):
+        read_pooled(path)
+
+
+def test_columns_of_other_lengths_are_told_with_all_shapes(tmp_path):
+    path, _ = image_file(tmp_path, "a", 3)
+    change_hdf5(path, lambda file: (file.__delitem__("area"), file.__setitem__("area", np.ones(2, np.int64))))
+    with pytest.raises(BadFile, match=r"3 regions, but columns of shapes \(\(3, 3\), \(2,\), \(3, 4\), \(3,\)\)"):
+        read_pooled(path)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5])
+@pytest.mark.parametrize("sizes", [(1,), (2,), (1, 1, 1), (0, 3, 1), (2, 1, 0), (4, 1, 3)])
+def test_no_row_is_lost_whatever_the_size_of_a_block(tmp_path, monkeypatch, block, sizes):
+    monkeypatch.setattr(pooled, "BLOCK_ROWS", block)
+    made = {f"i{number}": image_file(tmp_path, f"i{number}", n) for number, n in enumerate(sizes)}
+    write_pooled_set(tmp_path / "set.h5", {name: path for name, (path, _) in made.items()}, {})
+    expected = np.concatenate([features for _, features in made.values()])
+    column = SetColumn(tmp_path / "set.h5")
+    assert (column[:] == expected).all() and len(column) == len(expected) == sum(sizes)
+    assert SetColumn(tmp_path / "set.h5", "image")[:].tolist() == np.repeat(range(len(sizes)), sizes).tolist()
+    rows = np.arange(0, len(expected), 2)
+    assert (column.take(rows) == expected[rows]).all()
+
+
+def test_a_set_tells_its_images_their_rows_and_their_regions(tmp_path):
+    made = {name: image_file(tmp_path, name, n)[0] for name, n in (("b", 2), ("none", 0), ("a", 3))}
+    path = tmp_path / "set.h5"
+    write_pooled_set(path, made, {})
+    assert image_ids(path) == ["b", "none", "a"]
+    assert regions_checksums(path) == ["0" * 64] * 3
+    assert rows_of(path, {"a", "none", "other"}).tolist() == [False, False, True, True, True]
+    with h5py.File(path) as file:
+        assert [axis.label for axis in file["features"].dims] == ["region", "channel"]
+        assert file["status"].asstr()[:].tolist() == ["pooled"] * 5
+        assert {file[name].dtype.kind for name in ("area", "bbox", "region", "image")} == {"i"}
+
+
+@pytest.mark.parametrize(("channels", "stored_together"), [(3, 4), (3, 1 << 20), (7, 60)])
+def test_features_of_any_width_are_put_together(tmp_path, monkeypatch, channels, stored_together):
+    monkeypatch.setattr(pooled, "CHUNK_BYTES", stored_together)
+    path, features = image_file(tmp_path, "a", 4, channels=channels)
+    write_pooled_set(tmp_path / "set.h5", {"a": path}, {})
+    assert (SetColumn(tmp_path / "set.h5")[:] == features).all()
+    with h5py.File(tmp_path / "set.h5") as file:
+        rows, width = file["features"].chunks
+    assert width == channels and rows == max(1, stored_together // (4 * width))
+
+
+def test_a_set_is_compared_with_the_files_of_its_images(tmp_path):
+    made = {name: image_file(tmp_path, name, n)[0] for name, n in (("a", 2), ("none", 0), ("b", 3))}
+    path = tmp_path / "set.h5"
+    write_pooled_set(path, made, {})
+    check_pooled_set(path, made.__getitem__)
+    for change in (
+        lambda file: file["features"].__setitem__((4, 2), 5),
+        lambda file: file["region"].__setitem__(4, 7),
+        lambda file: file["regions_sha256"].__setitem__(2, b"1" * 64),
+        lambda file: file["image"].__setitem__(2, 0),
+    ):
+        whole = path.read_bytes()
+        change_hdf5(path, change)
+        with pytest.raises(BadFile, match=r"set\.h5: its rows of image '[ab]' are not those of the image's own file"):
+            check_pooled_set(path, made.__getitem__)
+        path.write_bytes(whole)
+    made["b"].unlink()  # named by whoever needs it
+    check_pooled_set(path, made.__getitem__)
