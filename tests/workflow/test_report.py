@@ -56,9 +56,11 @@ def test_a_page_over_all_variants_leads_to_it(page):
 
 def test_the_page_needs_no_other_file(page):
     text = page.read_text()
-    assert not re.findall(
-        r"""(?:src|href)=["'](?!data:|#)[^"']*""", re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    others = re.findall(
+        r"""(?:src|href)=["'](?!data:|#)([^"']*)""", re.sub(r"<script.*?</script>", "", text, flags=re.S)
     )
+    assert others == ["../../index.html"]  # a link back
+    assert (page.parent / others[0]).resolve() == page.parents[2] / "index.html"
     assert not re.findall(r"https?://", re.sub(r"<script type=.application/json.*?</script>", "", text, flags=re.S))
 
 
