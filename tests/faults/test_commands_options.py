@@ -8,7 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from regionflow.base.errors import UserError
 from regionflow.base.options import Options
@@ -64,13 +64,50 @@ def test_what_no_library_can_count_is_told_with_its_key(value):
         assert any(problem.startswith((f"{key}: ", f"{key}.")) for problem in problems), f"{key}: {value} is taken"
 
 
-def test_every_options_class_checks_numbers():
-    def below(cls):
-        return {cls, *(c for child in cls.__subclasses__() for c in below(child))}
+def below(cls: type[BaseModel]) -> set[type[BaseModel]]:
+    return {cls, *(c for child in cls.__subclasses__() for c in below(child))}
 
-    ours = {c for c in below(BaseModel) if c.__module__.startswith("regionflow.") and c is not Options}
-    assert len(ours) > 10
-    for cls in ours:
+
+OURS = {c for c in below(BaseModel) if c.__module__.startswith("regionflow.") and c is not Options}
+
+
+def numbers_of(node: dict, wrap=lambda value: value):
+    """(schema of a number, what makes a value of the field of a value of the number) of all numbers in a field."""
+    if node.get("type") in ("number", "integer"):
+        yield node, wrap
+    for one in node.get("anyOf", []):
+        yield from numbers_of(one, wrap)
+    if isinstance(node.get("items"), dict):
+        least = node.get("minItems", 1)
+        yield from numbers_of(node["items"], lambda value: [wrap(value)] * least)
+
+
+EVERY_NUMBER = [
+    pytest.param(cls, name, number, wrap, id=f"{cls.__name__}.{name}")
+    for cls in sorted(OURS, key=lambda cls: cls.__name__)
+    for name, node in cls.model_json_schema().get("properties", {}).items()
+    for number, wrap in numbers_of(node)
+]
+
+
+@pytest.mark.parametrize(("cls", "name", "number", "wrap"), EVERY_NUMBER)
+def test_every_number_has_bounds_and_what_lies_beyond_is_told_with_its_key(cls, name, number, wrap):
+    """Taken from the schema: a new option without a bound fails here."""
+    least = number.get("minimum", number.get("exclusiveMinimum"))
+    most = number.get("maximum", number.get("exclusiveMaximum"))
+    assert least is not None and most is not None
+    step = 1 if number["type"] == "integer" else 1e-3
+    beyond = [least - step, most + step, -(10**30), 10**30, math.nan, math.inf, -math.inf]
+    beyond += [least] * ("exclusiveMinimum" in number) + [most] * ("exclusiveMaximum" in number)
+    for value in beyond:
+        with pytest.raises(ValidationError) as error:
+            cls.model_validate({name: wrap(value)})
+        assert name in {problem["loc"][0] for problem in error.value.errors()}, value
+
+
+def test_every_options_class_checks_numbers():
+    assert len(OURS) > 10 and len(EVERY_NUMBER) > 100
+    for cls in OURS:
         assert issubclass(cls, Options) and not cls.model_config["allow_inf_nan"], cls
 
 

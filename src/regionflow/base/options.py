@@ -13,8 +13,32 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
+# Numbers of every other kind, with bounds beyond which nobody means what he writes: a run would end hours later in a
+# lack of memory or in infinities, without the key.
+Side = Annotated[int, Field(ge=1, le=65_535)]
+"""Of an image or a part of one, in pixels: what JPEG can hold."""
+Pixels = Annotated[int, Field(ge=0, le=1_000_000_000)]
+"""An area."""
+Few = Annotated[int, Field(ge=1, le=1024)]
+"""Of what each costs as much as all before, or a part of the machine: points along a side, threads, iterations."""
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+"""How many of something, at least one."""
+CountOrNone = Annotated[int, Field(ge=0, le=10_000_000)]
+"""How many of something, perhaps none."""
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+"""A weight, a distance, a time."""
+NotNegative = Annotated[float, Field(ge=0, le=1e6)]
+"""The same, or none."""
+Exponent = Annotated[float, Field(ge=0, le=10)]
+"""Of something as large as an image."""
+Sigma = Annotated[float, Field(ge=0, le=100)]
+"""Standard deviation of a blur in pixels, 0 for none."""
+
 LARGEST = 2**32 - 1
 """The largest whole number of any option: what NumPy takes as a seed, and more than anything here can count."""
+
+LabelValue = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
+"""A value in a label map from elsewhere."""
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST)]
 """Start of a random generator, NumPy's, scikit-learn's and torch's alike."""

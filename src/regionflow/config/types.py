@@ -7,9 +7,9 @@ in `runtime` and `report` leaves the data as it is: changing it remakes no masks
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field
 
-from regionflow.base.options import Name, Options, Refers
+from regionflow.base.options import Count, CountOrNone, Few, Name, Options, Positive, Refers
 from regionflow.config.builtin import BUILTIN
 from regionflow.evaluate.options import CocoTruth, EvaluateOptions, TruthOptions
 from regionflow.exports.options import ExportsOptions
@@ -56,14 +56,14 @@ class RuntimeOptions(Options):
     keep_features: bool = True
     """Whether feature maps stay after pooling; false deletes each once all that needs it is made. They are large:
     ViT-L at full size takes 10-20 MB an image. `snakemake --delete-temp-output` deletes those of earlier runs."""
-    model_threads: PositiveInt = 1
+    model_threads: Few = 1
     """CPU threads of one job that runs a model."""
-    points_per_batch: PositiveInt | None = None
+    points_per_batch: Count | None = None
     """Point prompts per mask decoder batch; null chooses by device."""
-    shard_images: NonNegativeInt | None = None
+    shard_images: CountOrNone | None = None
     """Images in a shard. A run of many images is one job for each shard, with a run of its own in it (docs/shards.md).
     0: no shards; null: shards of 1000 where there are more than 5000 images."""
-    seconds_per_image: PositiveFloat = 10.0
+    seconds_per_image: Positive = 10.0
     """What an image takes in one slot, all stages together, for the time that is asked of a cluster for a shard, until
     logs/records has been written by earlier runs (docs/cluster.md)."""
     check_files: bool = True

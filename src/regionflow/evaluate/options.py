@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from regionflow.base.options import Options
+from regionflow.base.options import LabelValue, Options
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 """Of label maps."""
@@ -42,9 +42,9 @@ class LabelMapTruth(Options):
     """Column of the image table that holds the path of the label map, relative to the table; instead of dir."""
     values: Literal["instances", "classes"] = "instances"
     """What the integers are: numbers of regions, or classes (the regions are their connected parts)."""
-    background: int | None = 0
+    background: LabelValue | None = 0
     """Value of pixels of no region; null for none. Ignored where values are classes: there 0 is a class."""
-    ignore: list[int] = [255]
+    ignore: list[LabelValue] = [255]
     """Values of pixels that count nowhere; only where values are classes."""
     classes: File | None = None
     """CSV file with the columns value and name. Without: the values themselves are the names."""

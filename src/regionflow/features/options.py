@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from regionflow.base.options import Kind, Seed
+from regionflow.base.options import Kind, Seed, Side
 from regionflow.features.timm_weights import cannot_be_had, timm_model
 from regionflow.formats.features import StoredDtype
 from regionflow.sam.options import SamWeights
@@ -44,7 +44,7 @@ class TimmOptions(ExtractorKind):
     """Kind of extractor."""
     model: Annotated[str, Field(min_length=1)]
     """Name in timm, with the tag of the weights: vit_large_patch14_dinov2.lvd142m."""
-    layers: Annotated[list[int], Field(min_length=1)] = [-1]
+    layers: Annotated[list[Annotated[int, Field(ge=-1000, le=1000)]], Field(min_length=1)] = [-1]
     """Blocks (or stages of a convolutional network) from 0, or from the end if negative; several are concatenated in
     this order."""
     norm: bool = True
@@ -55,9 +55,9 @@ class TimmOptions(ExtractorKind):
     geometry: Literal["pad", "resize_long", "resize_short", "square"] = "pad"
     """pad: native size, padded in black to a multiple of the patch; resize_long, resize_short: that side scaled to
     `size`, then padded; square: the long side scaled to `size`, the image in the top left corner of a square."""
-    size: PositiveInt | None = None
+    size: Side | None = None
     """Pixels of the resized side; null takes what the model was trained at. Must be null with pad."""
-    multiple: PositiveInt | None = None
+    multiple: Side | None = None
     """What the sides of the model input are multiples of; null takes the patch size (or the stride)."""
     position_embedding: Literal["timm", "released"] = "timm"
     """How position embeddings get to another grid than the training's. timm: bicubic, anti-aliased; released: as the

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from regionflow.base.options import Options
+from regionflow.base.options import Options, Positive, Side
 
 TRUTH_FILE = Path(".snakemake/regionflow_truth/truth.json")
 """Where the sample pictures with ground truth are laid out, in the folder of the run."""
@@ -30,15 +30,15 @@ class ImagesOptions(Options):
     """Which files of `dir` are images, in any case. HEIC needs pillow-heif: pip install 'regionflow[heif]'."""
     follow_links: bool = False
     """Whether links to folders inside `dir` are followed. Links to files always are."""
-    max_megapixels: float = Field(250.0, gt=0)
+    max_megapixels: Positive = 250.0
     """Larger images are not decoded but recorded as unreadable."""
-    bands: Annotated[list[PositiveInt], Field(min_length=1, max_length=3)] | None = None
+    bands: Annotated[list[Side], Field(min_length=1, max_length=3)] | None = None
     """Which bands of a TIFF (or JPEG 2000) of several bands are red, green and blue, or one that is grey, counted from
     1, e.g. [4, 3, 2]. null: the colours that the file names; files with further bands are recorded as unreadable."""
     scale_16bit: Scale16Bit = "high_byte"
     """How more than 8 bits become 8: `high_byte` keeps the upper 8 bits, `full_range` stretches each image from its
     smallest to its largest value, `percentile` from its 2nd to its 98th percentile."""
-    max_seconds: float = Field(120.0, gt=0)
+    max_seconds: Positive = 120.0
     """An image that takes longer to read is given up and recorded as unreadable."""
     on_bad_image: Literal["record", "fail"] = "record"
     """`record`: an unreadable image gets empty files and a line in results/problems.tsv; `fail`: its jobs fail."""

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
-from regionflow.base.options import Options, Seed
+from regionflow.base.options import Count, NotNegative, Options, Seed
 
 ClusterCount = Annotated[int, Field(ge=2, le=65534)]
 # Told apart first, so that a mistake is told once and not once for each type.
@@ -22,13 +22,13 @@ class ClustersOptions(Options):
     the first."""
     seed: Seed = 0
     """Seed of the k-means++ start and of the order in which regions are seen."""
-    batch_size: PositiveInt = 1024
+    batch_size: Count = 1024
     """Regions per mini-batch. It changes the centres, so it counts as an option that changes results."""
-    max_epochs: PositiveInt = 20
+    max_epochs: Count = 20
     """Passes over the set at most."""
-    tolerance: float = Field(1e-4, ge=0)
+    tolerance: NotNegative = 1e-4
     """Stop when a pass moves the centres by less than this share of the features' spread."""
-    init_regions: PositiveInt = 20000
+    init_regions: Count = 20000
     """Size of the seeded sample, taken over all images, on which k-means++ chooses the first centres."""
     fit_splits: Annotated[list[str], Field(min_length=1)] | None = None
     """Splits to whose regions the centres are fitted; the others are only labelled. null: train where the set has a

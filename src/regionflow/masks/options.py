@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from regionflow.base.errors import UserError
 from regionflow.base.files import sha256_of_text
-from regionflow.base.options import Kind, Name, Refers
+from regionflow.base.options import Count, CountOrNone, Exponent, Kind, Name, NotNegative, Positive, Refers, Side, Sigma
 from regionflow.formats.coco import read_coco
 from regionflow.sam.options import AmgOptions, SamWeights
 
@@ -25,25 +25,25 @@ class MergeTreeOptions(Kind):
 
     type: Literal["merge_tree"] = "merge_tree"
     """Kind of segmenter."""
-    sigma: float = Field(0.6, ge=0)
+    sigma: Sigma = 0.6
     """Gaussian smoothing before the colour gradient is taken, in pixels."""
     border_weight: float = Field(0.5, ge=0, le=1)
     """Share of the contrast along the common border in the distance of two regions; the rest is that of colours."""
-    size_power: float = Field(0.4, ge=0)
+    size_power: Exponent = 0.4
     """How much farther large regions are from each other than small ones: power of the harmonic mean of the areas."""
-    contact_power: float = Field(0.2, ge=0)
+    contact_power: Exponent = 0.2
     """How much nearer regions are that share a large part of their border: power of this part."""
     features: Annotated[Name, Refers("extractors")] | None = None
     """An extractor whose features, pooled over the regions, count in the distance too; null: colour alone does."""
     feature_weight: float = Field(0.5, ge=0, le=1)
     """With `features`: share of their cosine distance in the distance of two regions; the rest is colour and border."""
-    cell_distance: float = Field(0.2, ge=0)
+    cell_distance: NotNegative = 0.2
     """Neighbours nearer than this are merged at once, before the tree begins. Larger is faster and coarser."""
-    min_size: PositiveInt = 30
+    min_size: Count = 30
     """Smallest mask in pixels of the (shrunk) image."""
-    max_side: PositiveInt = 1024
+    max_side: Side = 1024
     """Larger images are segmented at this longer side; the masks are enlarged again."""
-    max_masks: NonNegativeInt = 200
+    max_masks: CountOrNone = 200
     """Most masks of an image; those with the best predicted IoU are kept."""
     duplicate_iou: float = Field(0.9, gt=0, le=1)
     """Of two masks that overlap more than this (mask IoU) the one with the lower predicted IoU is dropped."""
@@ -62,13 +62,13 @@ class GraphOptions(Kind):
 
     type: Literal["graph"] = "graph"
     """Kind of segmenter."""
-    scales: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2)] = [100.0, 300.0, 1000.0]
+    scales: Annotated[list[Positive], Field(min_length=2)] = [100.0, 300.0, 1000.0]
     """Observation levels; larger gives larger masks. A mask's predicted IoU is its agreement with the next level."""
-    sigma: float = Field(0.8, ge=0)
+    sigma: Sigma = 0.8
     """Gaussian smoothing before, in pixels."""
-    min_size: PositiveInt = 50
+    min_size: Count = 50
     """Smallest mask in pixels of the (shrunk) image."""
-    max_side: PositiveInt = 1024
+    max_side: Side = 1024
     """Larger images are segmented at this longer side; the masks are enlarged again."""
     duplicate_iou: float = Field(0.9, gt=0, le=1)
     """Of two masks that overlap more than this (mask IoU) the one with the lower predicted IoU is dropped."""

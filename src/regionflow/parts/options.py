@@ -3,33 +3,35 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from regionflow.base.options import Name, Options, Refers, Seed
+from regionflow.base.options import Count, Few, Name, NotNegative, Options, Refers, Seed, Side
 from regionflow.features.options import TimmOptions
+
+ThreeLevels = Annotated[list[NotNegative], Field(min_length=3, max_length=3)]
 
 
 class StudentOptions(Options):
     """The Agglomerator that learns the hierarchy; the defaults are the distilled Imagenette configuration."""
 
-    size: PositiveInt = 224
+    size: Side = 224
     """Side in pixels of the square that an image is resized to."""
     levels: Annotated[int, Field(ge=2, le=8)] = 3
     """Levels of a column, from subpart to whole."""
-    dim: PositiveInt = 256
+    dim: Side = 256
     """Numbers per level."""
-    patch_size: PositiveInt = 4
+    patch_size: Few = 4
     """Side of a column in cells of the tokenizer's map, which has a fourth of the image's side."""
-    iterations: PositiveInt | None = None
+    iterations: Few | None = None
     """Updates of the columns; null: twice the levels."""
-    start_weight: float = 0.25
+    start_weight: Annotated[float, Field(ge=-100, le=100)] = 0.25
     """What the four weights of an update start at. 0.25 as published is a slow start, for the weighted sum is divided
     by the number of its terms once more; 1 (a warm start) makes it the plain mean."""
     attend_self: bool = False
     """Whether a column attends to itself."""
-    attention_radius: Annotated[float, Field(ge=0)] = 0
+    attention_radius: NotNegative = 0
     """Columns further away than this are not attended to; 0: none is too far."""
-    encoder_dim: PositiveInt | None = None
+    encoder_dim: Side | None = None
     """Width of a network between levels and embeddings (the published figure shows one of 256); null: the levels
     themselves are the embeddings, and `dim` must be the width of the teacher's."""
 
@@ -68,7 +70,7 @@ class TeacherOptions(Options):
 
     segmenter: Annotated[Name, Refers("segmenters")] = "sam_vit_h"
     """Name of the segmenter: of type sam, three masks per point; or of type merge_tree, three regions that hold it."""
-    grid: PositiveInt = 14
+    grid: Few = 14
     """Patches along each side; the student must have as many columns."""
     prompt_label: Literal["foreground", "as_published"] = "foreground"
     """Label of the point prompts. as_published: the running index of the point, which SAM does not know (a fault of the
@@ -79,7 +81,9 @@ class TeacherOptions(Options):
     duplicate_iou: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Masks of a SAM that overlap more than this (mask IoU) count as one, the one with the best predicted IoU. 1: only
     identical ones do. Neighbouring points give masks that differ by a few pixels, so 0.9 halves what is embedded."""
-    merge_levels: Literal["persistence"] | Annotated[list[float], Field(min_length=3, max_length=3)] = "persistence"
+    merge_levels: Literal["persistence"] | Annotated[list[NotNegative], Field(min_length=3, max_length=3)] = (
+        "persistence"
+    )
     """Which of the regions of a merge tree that hold a point are its levels. persistence: the three that stand out
     longest before they are merged further, each at least twice as large as the one before; three growing numbers: the
     largest region merged at no more than this distance (2, 4, 8 suits photos)."""
@@ -131,18 +135,18 @@ class TrainingOptions(Options):
     """How the student is trained on the teacher's embeddings; the defaults are the distilled Imagenette configuration,
     with a schedule that has the length of the training."""
 
-    epochs: PositiveInt = 300
+    epochs: Count = 300
     """Passes over the training images. The original configures 4000, under a schedule of 2000 times 87 steps that does
     not depend on the data."""
-    batch_size: PositiveInt = 512
+    batch_size: Count = 512
     """Images per step; all of them where there are fewer."""
     optimiser: Literal["lion", "adamw"] = "lion"
     """lion: Chen et al. 2023, betas 0.95 and 0.98; adamw: PyTorch's, as in the contrastive original."""
-    rate: Annotated[float, Field(gt=0)] = 3e-4
+    rate: Annotated[float, Field(gt=0, le=10)] = 3e-4
     """Highest learning rate, of one cycle (Smith and Topin 2017) over the whole training."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.05
     """Decoupled, of all weights."""
-    level_weights: list[Annotated[float, Field(ge=0)]] = [0.1, 0.2, 0.7]
+    level_weights: list[NotNegative] = [0.1, 0.2, 0.7]
     """Weight of each level's error, from subpart to whole."""
     targets: Literal["standardised", "as_published"] = "standardised"
     """standardised: the teacher's embeddings minus their mean over the training images, by their standard deviation, so
@@ -162,13 +166,13 @@ class TrainingOptions(Options):
 class ProbeOptions(Options):
     """A linear classifier of images over the frozen top level; an image's class is the folder that it lies in."""
 
-    epochs: PositiveInt = 100
+    epochs: Count = 100
     """Passes over the training images."""
-    batch_size: PositiveInt = 512
+    batch_size: Count = 512
     """Images per step; all of them where there are fewer."""
-    rate: Annotated[float, Field(gt=0)] = 3e-4
+    rate: Annotated[float, Field(gt=0, le=10)] = 3e-4
     """Highest learning rate of one cycle; Lion, as for the student."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.05
     """Decoupled, of all weights."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of the numbers that are left out, before and after they are joined to one vector."""

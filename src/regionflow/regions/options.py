@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from regionflow.base.options import Fraction, Name, Options, Refers
+from regionflow.base.options import Fraction, Name, Options, Pixels, Refers
 
 
 class RegionsOptions(Options):
@@ -16,7 +16,7 @@ class RegionsOptions(Options):
     """Name of the superpixels that fill what the masks leave uncovered; null for masks alone."""
     max_area_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Masks that cover a larger share of the image than this are dropped first; 1 keeps all."""
-    min_pixels: int = Field(300, ge=0)
+    min_pixels: Pixels = 300
     """A superpixel is kept if at least so many of its pixels are uncovered."""
     min_proportion: Fraction = 0.0
     """... and if at least this share of it is uncovered."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from regionflow.base.options import Fraction, Kind, Options
+from regionflow.base.options import Few, Fraction, Kind, Options, Pixels
 from regionflow.weights.published import EMBEDDED
 
 Point = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
@@ -46,13 +46,13 @@ class SamWeights(Kind):
 class AmgOptions(Options):
     """What decides the masks of an image, given the weights."""
 
-    points_per_side: Annotated[int, Field(ge=1)] | None = 32
+    points_per_side: Few | None = 32
     """Point prompts along each side of the image (and of each crop). Give this or `point_grids`, the other null."""
-    pred_iou_thresh: float = 0.88
+    pred_iou_thresh: Annotated[float, Field(ge=0, le=10)] = 0.88
     """A mask is kept if its predicted IoU is above this; 0 keeps all."""
-    stability_score_thresh: float = 0.95
+    stability_score_thresh: Fraction = 0.95
     """A mask is kept if its stability score is at least this; 0 keeps all."""
-    stability_score_offset: Annotated[float, Field(ge=0)] = 1.0
+    stability_score_offset: Annotated[float, Field(ge=0, le=100)] = 1.0
     """The stability score is the IoU of the masks at the logit threshold plus and minus this."""
     box_nms_thresh: Fraction = 0.7
     """Of two masks of a crop whose boxes have an IoU above this, the one with the higher predicted IoU stays."""
@@ -62,11 +62,11 @@ class AmgOptions(Options):
     """Of two masks of different crops whose boxes have an IoU above this, the one from the smaller crop stays."""
     crop_overlap_ratio: Annotated[float, Field(ge=0, lt=1)] = 512 / 1500
     """Overlap of the first layer's crops as a fraction of the image's short side; later layers scale it down."""
-    crop_n_points_downscale_factor: Annotated[int, Field(ge=1)] = 1
+    crop_n_points_downscale_factor: Few = 1
     """Points per side in layer i are divided by this to the power of i."""
     point_grids: list[list[Point]] | None = None
     """Explicit points (x, y) in [0, 1], one list per crop layer, instead of `points_per_side`."""
-    min_mask_region_area: Annotated[int, Field(ge=0)] = 0
+    min_mask_region_area: Pixels = 0
     """Holes and islands with fewer pixels than this are filled and removed; 0 leaves masks as they are."""
     precision: Literal["exact", "bf16"] = "exact"
     """exact: segment-anything's float32 arithmetic, only rounding differs. bf16: bfloat16 products, faster on
@@ -80,7 +80,7 @@ class AmgOptions(Options):
     only_connected: bool = False
     """Extra: of each mask only what is connected to its point stays, judged on the decoder's map; for a model that
     marks all that looks like what was pointed at."""
-    skip_covered_iou: float | None = None
+    skip_covered_iou: Fraction | None = None
     """Extra: skip a point that already lies in a mask with at least this predicted IoU. Points are prompted coarse to
     fine, 16 at a time. Across crops the bar is higher: (1 + value) / 2. null prompts every point, as segment-anything
     does."""

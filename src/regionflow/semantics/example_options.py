@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
+from regionflow.base.options import CountOrNone, Positive
 from regionflow.semantics.options import ClassNames, ExtractorName, LabelerOptions, Text, check_distinct
 from regionflow.semantics.shipped import examples_path
 
@@ -26,7 +27,7 @@ class ExamplesOptions(LabelerOptions):
     """Class names in their order; null takes those of the examples. Label maps need them: value v is the v-th."""
     method: Literal["logistic", "nearest_mean"] = "logistic"
     """logistic: balanced logistic regression; nearest_mean: the nearest class mean."""
-    c: PositiveFloat = 1.0
+    c: Positive = 1.0
     """Inverse strength of the logistic regression's L2 penalty, as sklearn's C."""
     shrink: float = Field(0.5, ge=0, le=1)
     """How much of the whitening of features (decorrelation over all regions of the set) is left out; 1 only
@@ -34,7 +35,7 @@ class ExamplesOptions(LabelerOptions):
     purity: float = Field(0.8, gt=0.5, le=1)
     """Share of a region's pixels that must have one class in a label map, or lie in a mask of it, for it to be an
     example."""
-    suggestions: int = Field(30, ge=0)
+    suggestions: CountOrNone = 30
     """How many regions to name that are worth labelling next."""
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from regionflow.base.options import Kind, Name, Refers
+from regionflow.base.options import Fraction, Kind, Name, Refers
 
 Text = Annotated[str, Field(min_length=1)]
 ExtractorName = Annotated[Name, Refers("extractors")]
@@ -16,7 +16,7 @@ ClassNames = Annotated[list[Text], Field(min_length=2)]
 class FusionOptions(Kind):
     """How scores become classes: common to all labelers."""
 
-    min_score: float = 0.0
+    min_score: Fraction = 0.0
     """A class with a lower score (0 to 1) does not win: the region goes to the dense map's vote, the pixel to none."""
     erode: bool = True
     """Leave out a region's border (an 11 x 11 ellipse, 3 x 3 for thin regions) where scores are read under its mask."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
-from regionflow.base.options import Seed
+from regionflow.base.options import Seed, Side
 from regionflow.semantics.options import ClassNames, LabelerOptions, Text, check_distinct, missing
 from regionflow.semantics.shipped import coco_panoptic
 
@@ -23,7 +23,7 @@ class SeemOptions(LabelerOptions):
     """seem_focall_v0.pt (what the stroke prompts of the demo were made for) or seem_focall_v1.pt."""
     classes: ClassNames | None = None
     """Class names; null takes COCO panoptic's 133. Needs no training: SEEM's vocabulary is open."""
-    short_side: PositiveInt | None = 512
+    short_side: Side | None = 512
     """The image is resized (bicubic) to this shorter side, as in SEEM's demo; null keeps its size."""
     as_published: bool = False
     """The choices of the SAM + SEEM pipeline (fremk): no resizing, points drawn anew for every level, a stroke decides

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import PositiveInt
-
+from regionflow.base.options import Side
 from regionflow.semantics.options import LabelerOptions, Text, missing
 from regionflow.weights.fetched import WEIGHTS, Fetched, cannot_be_had
 
@@ -25,7 +24,7 @@ class TransformersOptions(LabelerOptions):
     """Kind of labeler."""
     model: Text
     """Name on the Hugging Face hub, or a folder with config.json, the weights and preprocessor_config.json."""
-    dense_side: PositiveInt = 1024
+    dense_side: Side = 1024
     """Longer side of the map of scores; between its cells scores are interpolated."""
 
     def weights(self) -> Path | None:

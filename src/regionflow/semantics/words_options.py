@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
-from regionflow.base.options import Seed
+from regionflow.base.options import Positive, Seed
 from regionflow.semantics import open_clip_weights
 from regionflow.semantics.options import ClassNames, ExtractorName, LabelerOptions, Text, check_distinct, missing
 
@@ -40,7 +40,7 @@ class WordsOptions(LabelerOptions):
     """With `pooled`: an extractor whose features lie in the model's text space, such as maskclip_vitb16."""
     templates: Annotated[list[Text], Field(min_length=1)] | None = None
     """Sentences with {} for the class name; null takes CLIP's 80 for ImageNet."""
-    temperature: PositiveFloat = 100.0
+    temperature: Positive = 100.0
     """What similarities are multiplied with before the softmax."""
 
     @property
