@@ -121,8 +121,13 @@ def start_checkpoint(wildcards):
 
 def part_files(wildcards):
     """What `snakemake --cores all parts` makes."""
-    files = [rules.parts_model.output.model, rules.parts_agreement.output.table]
-    return files + ([rules.parts_test.output.accuracy] if has_classes(IMAGES) else [])
+    files = [rules.parts_model.output.model, rules.parts_agreement.output.table, rules.parts_page.output.page]
+    return files + probe_accuracy(wildcards)
+
+
+def probe_accuracy(wildcards):
+    """The accuracy of the probe, where images have classes."""
+    return [rules.parts_test.output.accuracy] if has_classes(IMAGES) else []
 
 
 def refuse_unreachable_weights():

@@ -92,7 +92,7 @@ rule parts_islands:
         colours=rules.parts_set.output.colours,
     output:
         picture="results/parts/islands/{image}.png",
-        agreement="results/parts/islands/{image}.json",
+        islands="results/parts/islands/{image}.json",
     log:
         "logs/parts_islands/{image}.log",
     conda:
@@ -108,7 +108,7 @@ rule parts_islands:
 rule parts_agreement:
     """The agreement of islands and masks of every image, one row each, and pictures of some."""
     input:
-        every_image(rules.parts_islands.output.agreement),
+        every_image(rules.parts_islands.output.islands),
         table=rules.images.output.table,
     output:
         table=report(
@@ -124,7 +124,10 @@ rule parts_agreement:
     resources:
         **needs("parts_agreement"),
     params:
-        **stage("parts_agreement", islands=rules.parts_islands.output.agreement),
+        **stage("parts_agreement", islands=rules.parts_islands.output.islands),
         images=MEMBERS,
     shell:
         RUN
+
+
+include: "parts_page.smk"

@@ -26,6 +26,7 @@ from regionflow.formats.classifiers import read_classifier, read_validation
 from regionflow.formats.clusters import read_clusters, read_comparison
 from regionflow.formats.features import read_features
 from regionflow.formats.images import read_images
+from regionflow.formats.islands import read_islands
 from regionflow.formats.labels import read_label_map, read_labels
 from regionflow.formats.origins import Origin, Origins, cut, read_origins
 from regionflow.formats.parquet import check_parquet
@@ -35,6 +36,7 @@ from regionflow.formats.pooled import check_pooled_set, read_pooled
 from regionflow.formats.regions import RegionFile, read_regions
 from regionflow.formats.semantics import read_semantics
 from regionflow.formats.shards import read_summary
+from regionflow.formats.training import read_metrics, read_record
 
 
 @dataclass(frozen=True)
@@ -295,15 +297,15 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "parts/set.h5": lambda place: PartSet(place.path),
     "parts/colours.h5": lambda place: read_projection(place.path),
     "parts/model/model.safetensors": _part_network,
-    "parts/model/record.csv": _table,
+    "parts/model/record.csv": lambda place: read_record(place.path),
     "parts/model/curves.svg": _text,
-    "parts/model/metrics.json": _json,
+    "parts/model/metrics.json": lambda place: read_metrics(place.path),
     "parts/probe/probe.safetensors": _part_network,
-    "parts/probe/record.csv": _table,
+    "parts/probe/record.csv": lambda place: read_record(place.path),
     "parts/probe/accuracy.json": _json,
     "parts/probe/confusion.csv": _table,
     "parts/islands/{image}.png": _picture,
-    "parts/islands/{image}.json": _json,
+    "parts/islands/{image}.json": lambda place: read_islands(place.path, place.image),
     "parts/agreement.csv": _table,
     "evaluation/masks/{segmenter}.json": _json,
     "evaluation/masks/{segmenter}.tsv": _table,
@@ -339,6 +341,7 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "report/{extractor}/{regions}/report.html": _text,
     "report/index.html": _text,
     "report/evaluation.html": _text,
+    "report/parts.html": _text,
     "shards/{phase}/set.json": lambda place: read_summary(place.path),
     "shards/{phase}/{shard}.json": lambda place: read_summary(place.path),
 }

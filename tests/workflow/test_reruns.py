@@ -80,13 +80,14 @@ NEEDS = {
     "parts_test": ["parts_set", "parts_model", "parts_probe"],
     "parts_islands": ["parts_masks", "parts_targets", "parts_model", "parts_set"],
     "parts_agreement": ["parts_islands", "images"],
+    "parts_page": ["parts_islands", "parts_model", "images"],
 }
 PARTS_OF_AN_IMAGE = ("parts_masks", "parts_targets", "parts_islands")
 READS_WEIGHTS = {"masks", "features", "semantics"}
 # Of the stage semantics it is the labelers that look at the image.
 READS_THE_IMAGE = {"features", "masks", "superpixels", "overlay", "images", "semantics", *PARTS_OF_AN_IMAGE}
 # Its ids, or a file for every image.
-READS_THE_SET = {"images", "pooled_set", "clusters", "contact_sheet", "parts_set", "parts_agreement"}
+READS_THE_SET = {"images", "pooled_set", "clusters", "contact_sheet", "parts_set", "parts_agreement", "parts_page"}
 
 # Keys that change how work is done or what is asked for, but no file that is there.
 FEEDS_NOTHING = ("runtime.", "targets.", "truth", "evaluate.", "exports.", "images.on_bad_image", "report.page_")

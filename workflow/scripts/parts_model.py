@@ -1,17 +1,14 @@
 """Rule parts_model: the training set to a trained student, its record, curves and figures."""
 
-import math
-from typing import Any
-
-from regionflow.base.files import write_json, write_text
+from regionflow.base.files import write_text
 from regionflow.formats.part_set import PartSet
+from regionflow.formats.training import Row, write_metrics, write_record
 from regionflow.parts.curves import training_curves
 from regionflow.parts.options import StudentOptions, TrainingOptions
 from regionflow.parts.students import write_student
 from regionflow.run.adapters import provenance
 from regionflow.run.devices import pick
 from regionflow.run.job import Job
-from regionflow.train.loop import Row, write_record
 from regionflow.train.parts.distil import Distillation
 
 
@@ -24,14 +21,7 @@ def run(job: Job) -> None:
     write_student(job.outputs["model"], done.student, provenance(job))
     write_record(job.outputs["record"], done.record)
     write_text(job.outputs["curves"], training_curves(done.record, done.metrics["baseline_val_loss"]))
-    write_json(job.outputs["metrics"], {name: _plain(value) for name, value in done.metrics.items()})
-
-
-def _plain(value: float | list[float]) -> Any:
-    """JSON has no NaN: an agreement that cannot be told is null."""
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return None if math.isnan(value) else value
+    write_metrics(job.outputs["metrics"], done.metrics)
 
 
 def _tell(row: Row) -> None:

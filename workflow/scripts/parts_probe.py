@@ -1,12 +1,12 @@
 """Rule parts_probe: the training set and the student to a linear classifier and its record."""
 
 from regionflow.formats.part_set import PartSet
+from regionflow.formats.training import write_record
 from regionflow.parts.options import ProbeOptions
 from regionflow.parts.students import read_student
 from regionflow.run.adapters import provenance
 from regionflow.run.devices import pick
 from regionflow.run.job import Job
-from regionflow.train.loop import write_record
 from regionflow.train.parts.data import split_rows
 from regionflow.train.parts.probe import train_probe, write_probe
 

@@ -9,7 +9,6 @@ Part targets, HDF5: `embeddings` float16 [M, E], one row per distinct mask, `ind
 patches' centres lie in each mask: `members` [M, P] as packed bits.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from numpy.typing import NDArray
 from regionflow.base.errors import BadFile
 from regionflow.formats import rle
 from regionflow.formats.checked import check_owner, read_checked_json, write_checked_json
-from regionflow.formats.checksums import note_file
 from regionflow.formats.hdf5 import open_hdf5, read_attribute, write_attribute, write_hdf5
 from regionflow.formats.regions import Generator, ImageInfo, annotation, content_of, masks_of, parse_regions
 from regionflow.formats.rle import Rle
@@ -159,23 +157,6 @@ def read_part_targets(path: Path, image_id: str | None = None) -> PartTargets:
         targets = PartTargets(file["embeddings"][:], index, members, read_attribute(file, "error"))
         _check_shapes(targets)
     return targets
-
-
-def read_agreement(path: Path, image_id: str) -> list[float | None]:
-    """How much an image's columns agree at each level, None where that is not known, as stage parts_islands writes it.
-
-    Raises BadFile, naming the file, if it is damaged, or of another image.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-        note_file(path)
-        owner, agreement = str(content["image_id"]), [None if v is None else float(v) for v in content["agreement"]]
-    except OSError as error:
-        raise BadFile.not_read(path, error) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadFile.damaged(path, "a file of agreement", error) from error
-    check_owner(path, owner, image_id)
-    return agreement
 
 
 def count_embeddings(path: Path) -> int:

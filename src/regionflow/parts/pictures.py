@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from regionflow.formats.islands import Islands, level_names
 from regionflow.formats.part_set import Projection
 from regionflow.formats.parts import EMPTY, PartTargets
 from regionflow.parts.agglomerator import Agglomerator
@@ -16,52 +17,53 @@ from regionflow.parts.islands import agreement
 
 TILE, GAP, HEAD = 128, 4, 16
 NO_MASK = 40
-NAMES = {3: ("subpart", "part", "whole")}
 
 
 @dataclass(frozen=True)
-class Islands:
-    """What a student makes of one image: embeddings [I, P, L, E] after each of I iterations in the teacher's units, and
-    the agreement of the last levels with the teacher's masks [L]."""
+class Unrolled:
+    """What the columns of one image hold after each of I iterations: levels [I, P, L, D], and embeddings [I, P, L, E],
+    the same in the teacher's units."""
 
+    levels: NDArray[np.float32]
     embeddings: NDArray[np.float32]
-    agreement: NDArray[np.float64]
 
 
-def islands(student: Agglomerator, images: torch.Tensor, targets: PartTargets) -> Islands:
+def unroll(student: Agglomerator, images: torch.Tensor) -> Unrolled:
     """Run a student on one normalised image [1, 3, S, S]."""
     with torch.inference_mode():
         states = list(student.iterate(images))[1:]
-        outputs = [student.embeddings(student.outputs(levels).permute(0, 3, 1, 2))[0] for levels in states]
-        last = states[-1].permute(0, 3, 1, 2)[0].float().cpu().numpy()
-    embeddings = torch.stack(outputs).float().cpu().numpy()
-    return Islands(embeddings, agreement(last, targets.index, targets.members))
+        levels = torch.cat([state.permute(0, 3, 1, 2) for state in states])
+        outputs = torch.cat([student.outputs(state).permute(0, 3, 1, 2) for state in states])
+        embeddings = student.embeddings(outputs)
+    return Unrolled(levels.float().cpu().numpy(), embeddings.float().cpu().numpy())
 
 
-def picture(
-    square: NDArray[np.uint8], targets: PartTargets, made: Islands, projection: Projection, masks: Sequence[NDArray]
-) -> Image.Image:
+def islands(made: Unrolled, targets: PartTargets, projection: Projection) -> Islands:
+    """The colours of an image's columns and of its targets, and how well the columns follow the teacher's masks."""
+    teacher = projection.colours(targets.dense.astype(np.float32))
+    teacher[targets.index == EMPTY] = NO_MASK
+    scores = [agreement(levels, targets.index, targets.members) for levels in made.levels]
+    return Islands(teacher, projection.colours(made.embeddings), np.array(scores))
+
+
+def picture(square: NDArray[np.uint8], made: Islands, maps: Sequence[NDArray[np.int64]]) -> Image.Image:
     """Levels from top (whole) to bottom, columns: photo with the borders of the teacher's masks, teacher, iterations.
 
-    masks: label map [S, S] of each level, see `borders`.
+    maps: label map [S, S] of the teacher's masks of each level.
     """
-    levels = targets.index.shape[1]
-    titles = ["photo", "teacher", *(f"iteration {i + 1}" for i in range(len(made.embeddings)))]
+    levels = made.teacher.shape[1]
+    titles = ["photo", "teacher", *(f"iteration {i + 1}" for i in range(len(made.colours)))]
     sheet = Image.new("RGB", ((TILE + GAP) * len(titles), HEAD + (TILE + GAP + HEAD) * levels), "white")
     pen = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
         pen.text((column * (TILE + GAP) + 2, 2), title, fill="black")
-    teacher = projection.colours(targets.dense.astype(np.float32))
-    teacher[targets.index == EMPTY] = NO_MASK
-    students = projection.colours(made.embeddings)
     for row, level in enumerate(reversed(range(levels))):
         top = HEAD + row * (TILE + GAP + HEAD)
-        name = NAMES.get(levels, tuple(map(str, range(levels))))[level]
-        pen.text((2, top), f"{name}: agreement {made.agreement[level]:.2f}", fill="black")
+        pen.text((2, top), f"{level_names(levels)[level]}: agreement {made.last_agreement[level]:.2f}", fill="black")
         tiles = [
-            _outlined(square, masks[level]),
-            _tile(teacher[:, level]),
-            *(_tile(each[:, level]) for each in students),
+            _outlined(square, maps[level]),
+            _tile(made.teacher[:, level]),
+            *(_tile(each[:, level]) for each in made.colours),
         ]
         for column, tile in enumerate(tiles):
             sheet.paste(Image.fromarray(tile), (column * (TILE + GAP), top + HEAD))
@@ -73,18 +75,6 @@ def notice(text: str) -> NDArray[np.uint8]:
     strip = Image.new("RGB", (8 * (TILE + GAP), HEAD), "white")
     ImageDraw.Draw(strip).text((2, 2), text, fill="black")
     return np.asarray(strip)
-
-
-def label_maps(size: int, index: NDArray[np.int64], decoded: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.int64]]:
-    """One label map [S, S] per level from the masks that it uses, large ones first, -1 where none is."""
-    maps = []
-    for level in range(index.shape[1]):
-        labels = np.full((size, size), EMPTY, np.int64)
-        used = np.unique(index[:, level][index[:, level] != EMPTY])
-        for row in sorted(used, key=lambda row: -int(decoded[row].sum())):
-            labels[decoded[row]] = row
-        maps.append(labels)
-    return maps
 
 
 def _tile(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -45,7 +45,7 @@ def image_data(
     }
     if superpixels is not None:
         small = cv2.resize(superpixels.astype(np.int32), size, interpolation=cv2.INTER_NEAREST)
-        data["superpixels"] = _borders(np.asarray(small))
+        data["superpixels"] = borders(np.asarray(small))
     return data
 
 
@@ -110,7 +110,7 @@ def _id_map(ids: NDArray[np.integer]) -> str:
     return _url("png", cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1])
 
 
-def _borders(labels: NDArray[np.integer]) -> str:
+def borders(labels: NDArray[np.integer]) -> str:
     """A PNG of one bit: white where the right or lower neighbour has another label."""
     edge = np.zeros(labels.shape, np.uint8)
     edge[:, :-1] |= labels[:, 1:] != labels[:, :-1]

@@ -283,8 +283,9 @@ STAGES: dict[str, Stage] = {
     "parts_model": Stage(1, _part_model, card=lambda config: True),
     "parts_probe": Stage(1, _part_probe, card=lambda config: True),
     "parts_test": Stage(1, _part_split, card=lambda config: True),
-    "parts_islands": Stage(1, lambda config, names: {"reading": config.images.reading}),
+    "parts_islands": Stage(2, lambda config, names: {"reading": config.images.reading}),
     "parts_agreement": Stage(1),
+    "parts_page": Stage(1, lambda config, names: {"reading": config.images.reading}),
 }
 
 

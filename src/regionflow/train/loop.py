@@ -13,9 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from regionflow.base.files import whole, write_table
-
-Row = dict[str, float]
+from regionflow.base.files import whole
+from regionflow.formats.training import Row
 
 
 class Stateful(Protocol):
@@ -98,12 +97,6 @@ class Loop:
             self.objects[name].load_state_dict(state)
         self.step, self.seconds, self.rows = kept["step"], kept["seconds"], kept["rows"]
         return True
-
-
-def write_record(path: Path, rows: list[Row]) -> None:
-    """Write a record as CSV, with a column for everything that any row has."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    write_table(path, columns, ([row.get(name, "") for name in columns] for row in rows))
 
 
 def batch_rows(rows: int, size: int, step: int, seed: int) -> Tensor:

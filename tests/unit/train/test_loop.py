@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regionflow.train.loop import Loop, Row, batch_rows, write_record
+from regionflow.formats.training import Row, write_record
+from regionflow.train.loop import Loop, batch_rows
 
 
 class Killed(BaseException):

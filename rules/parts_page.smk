@@ -1,0 +1,22 @@
+"""The page about part-whole hierarchies."""
+
+
+rule parts_page:
+    """Islands with sliders over levels and iterations, their agreement with the masks, and the training's curves."""
+    input:
+        every_image(rules.parts_islands.output.islands),
+        table=rules.images.output.table,
+        record=rules.parts_model.output.record,
+        metrics=rules.parts_model.output.metrics,
+        accuracy=probe_accuracy,
+    output:
+        page=report("results/report/parts.html", category="Parts"),
+    log:
+        "logs/parts_page.log",
+    conda:
+        ENV
+    params:
+        **stage("parts_page", islands=rules.parts_islands.output.islands, masks=rules.parts_masks.output.masks),
+        images=MEMBERS,
+    shell:
+        RUN
