@@ -31,6 +31,7 @@ def write_page(
     *,
     template: str = "page",
     scripts: Sequence[str] = SCRIPTS,
+    styles: Sequence[str] = ("page",),
 ) -> None:
     """Write a page: the frame that all pages share, around the content of `template`.
 
@@ -43,7 +44,7 @@ def write_page(
     before, style, beside, body, script = re.split(r"\{\{(?:style|content|data|script)\}\}", frame)
     with whole(path) as part, part.open("w", encoding="utf-8") as file:
         file.write(before.replace("{{title}}", _escape(title)))
-        file.write((HERE / "page.css").read_text(encoding="utf-8"))
+        file.write("".join((HERE / f"{name}.css").read_text(encoding="utf-8") for name in styles))
         file.write(style.replace("{{title}}", _escape(title)))
         file.write(content + beside)
         for name, piece in embedded:

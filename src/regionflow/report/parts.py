@@ -19,7 +19,8 @@ from regionflow.report import page, pictures, survey
 
 SHOWN, SIDE = 24, 336
 """Images whose islands are shown, spread evenly over the set; side in pixels of their photos."""
-EDGES = np.linspace(-1, 1, 41)
+EDGES = np.linspace(-2, 2, 41)
+"""Of the histograms: an agreement is a difference of two cosines."""
 LOSSES = {"train_loss": "training", "val_loss": "held out"}
 
 
@@ -68,7 +69,8 @@ def build_parts(
         )
         for place, i in enumerate(shown)
     )
-    page.write_page(path, "parts", data, pieces, template="parts", scripts=("base", "figures", "curves", "parts"))
+    scripts = ("base", "figures", "curves", "parts")
+    page.write_page(path, "parts", data, pieces, template="parts", scripts=scripts, styles=("page", "parts"))
 
 
 def training(record: Sequence[Row], metrics: Mapping[str, Any], levels: Sequence[str]) -> list[dict[str, Any]]:

@@ -72,6 +72,7 @@ def test_the_data_are_what_the_files_say(page: Path) -> None:
     assert data["levels"] == ["subpart", "part", "whole"]
     assert data["agreement"][2][0] is None
     assert data["mean"] == pytest.approx([0.25, 0.4, 0.467], abs=1e-3)  # of those that are known
+    assert [sum(one["counts"]) for one in data["histograms"]] == [2, 3, 3]
     loss, agreement = data["training"]
     assert [line["name"] for line in loss["lines"]] == ["training", "held out", "mean target"]
     assert loss["lines"][2]["values"] == [0.75]

@@ -6,11 +6,12 @@ function curves({ title, steps, lines }) {
   const [W, H, LEFT] = [420, 180, 44];
   const known = lines.flatMap((line) => line.values).filter((value) => value !== null);
   const low = known.length ? Math.min(...known) : 0, high = Math.max(...known, low + 1e-9);
+  const digits = Math.max(0, Math.min(6, 2 - Math.floor(Math.log10(high - low))));
   const last = Math.max(...steps, 1);
   const x = (step) => LEFT + ((W - LEFT) * step) / last, y = (value) => 6 + (H - 12) * (1 - (value - low) / (high - low));
   const ticks = [0, 0.5, 1].flatMap((share) => {
     const value = low + share * (high - low);
-    return [svg("line", { x1: LEFT, x2: W, y1: y(value), y2: y(value), class: "axis" }), svg("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end", class: "tick" }, value.toPrecision(3))];
+    return [svg("line", { x1: LEFT, x2: W, y1: y(value), y2: y(value), class: "axis" }), svg("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end", class: "tick" }, value.toFixed(digits))];
   });
   const drawn = lines.map(({ name, values }, i) => {
     const points = values.length === 1 ? [[0, values[0]], [last, values[0]]] : steps.map((step, j) => [step, values[j]]);
