@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from snakemake.utils import update_config
 
 from helpers import nested
 from helpers.forked import snakemake
@@ -129,3 +130,24 @@ def test_a_missing_segmenter_stops_parts_and_nothing_else(tmp_path: Path) -> Non
     assert run.code != 0
     assert "segmenters.mine.checkpoint: gone.pth is not there" in run.output
     assert snakemake(tmp_path, configuration, "-n").code == 0
+
+
+PRESETS = sorted(path.stem for path in (ROOT / "config/presets").glob("part_whole*.yaml"))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_planned(tmp_path: Path, name: str) -> None:
+    """Dry runs: nothing is downloaded; the weights are planned, or are there."""
+    path = tmp_path / "photos/train/a/1.png"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(nested.draw(0, 40)[0]).save(path)
+    values: dict = {}
+    for preset in ("part_whole",) if name == "part_whole_as_published" else ():
+        update_config(values, yaml.safe_load((ROOT / f"config/presets/{preset}.yaml").read_text()))
+    update_config(values, yaml.safe_load((ROOT / f"config/presets/{name}.yaml").read_text()))
+    update_config(values, {"images": {"dir": "photos"}})
+    configuration = tmp_path / "config.yaml"
+    configuration.write_text(yaml.safe_dump(values))
+    plan = snakemake(tmp_path, configuration, "-n", "parts")
+    assert plan.code == 0, plan.output
+    assert "rule parts_model:" in plan.output

@@ -149,6 +149,16 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "clusters.model": {"clusters.model": "model.h5"},
     "parts.teacher.segmenter": {"parts.teacher.segmenter": "sam_tiny"},
     "parts.teacher.grid": {"parts.teacher.grid": 7, "parts.student.patch_size": 8},
+    "parts.teacher.keep_levels": {
+        "parts.teacher.keep_levels": [1, 2],
+        "parts.student.levels": 2,
+        "parts.training.level_weights": [0.3, 0.7],
+    },
+    "parts.student.levels": {
+        "parts.teacher.keep_levels": [0, 2],
+        "parts.student.levels": 2,
+        "parts.training.level_weights": [0.3, 0.7],
+    },
     "parts.teacher.merge_levels": {"parts.teacher.merge_levels": [2.0, 4.0, 8.0]},
     "parts.embedder.model": {"parts.embedder.model": "test_vit"},
     "parts.embedder.checkpoint": {"parts.embedder.checkpoint": "other.pth"},
@@ -312,8 +322,7 @@ def _is_used(path: str) -> bool:
     return not isinstance(getattr(BASE_CONFIG, group), dict) or variant in BASE[group]
 
 
-ONE_VALUE = ("parts.student.levels",)  # three with every teacher that there is
-USED = [leaf for leaf in leaves(BASE_CONFIG) if _is_used(leaf[0]) and leaf[0] not in ONE_VALUE]
+USED = [leaf for leaf in leaves(BASE_CONFIG) if _is_used(leaf[0])]
 
 
 class Matrix:

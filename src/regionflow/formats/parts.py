@@ -10,7 +10,7 @@ patches' centres lie in each mask: `members` [M, P] as packed bits.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,16 @@ class PartMasks:
     def grid(self) -> int:
         """Patches along each side."""
         return round(len(self.index) ** 0.5)
+
+    def keep(self, levels: Sequence[int]) -> "PartMasks":
+        """Some of the levels alone, and the masks that they use."""
+        chosen = list(levels)
+        index = self.index[:, chosen]
+        used = np.unique(index[index != EMPTY])
+        compact = np.where(index == EMPTY, EMPTY, np.searchsorted(used, index))
+        masks = [self.masks[row] for row in used]
+        iou, stability = self.predicted_iou[:, chosen], self.stability_score[:, chosen]
+        return replace(self, masks=masks, index=compact, predicted_iou=iou, stability_score=stability)
 
 
 @dataclass(frozen=True)

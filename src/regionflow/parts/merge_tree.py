@@ -38,9 +38,9 @@ class MergeTreeTeacher:
         used, index = np.unique(nodes, return_inverse=True)
         iou = merge_tree.predicted_iou(prominence)
         stability = np.clip(tree.persistence / np.maximum(tree.parent_height, 1e-12), 0, 1)
-        return PartMasks(
-            size, tree.rles(used), index.reshape(nodes.shape), iou[nodes], stability[nodes], merge_tree.SOURCE
-        )
+        masks = tree.rles(used)
+        parts = PartMasks(size, masks, index.reshape(nodes.shape), iou[nodes], stability[nodes], merge_tree.SOURCE)
+        return parts.keep(self._options.keep_levels)
 
     def _points(self, size: int) -> NDArray[np.float64]:
         return patch_points(size, self._options.grid)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from regionflow.base.options import Count, Few, Name, NotNegative, Options, Refers, Seed, Side
+from regionflow.base.options import Count, CountOrNone, Few, Name, NotNegative, Options, Refers, Seed, Side
 from regionflow.features.options import TimmOptions
 
 ThreeLevels = Annotated[list[NotNegative], Field(min_length=3, max_length=3)]
@@ -88,6 +88,16 @@ class TeacherOptions(Options):
     longest before they are merged further, each at least twice as large as the one before; three growing numbers: the
     largest region merged at no more than this distance (2, 4, 8 suits photos)."""
 
+    keep_levels: Annotated[list[Annotated[int, Field(ge=0, le=2)]], Field(min_length=2)] = [0, 1, 2]
+    """Which of the three levels the student learns, growing; [1, 2] are part and whole, for a student of two levels."""
+
+    @field_validator("keep_levels")
+    @classmethod
+    def _growing_levels(cls, levels: list[int]) -> list[int]:
+        if levels != sorted(set(levels)):
+            raise ValueError("the levels must grow")
+        return levels
+
     @field_validator("merge_levels")
     @classmethod
     def _growing(cls, levels: str | list[float]) -> str | list[float]:
@@ -135,9 +145,9 @@ class TrainingOptions(Options):
     """How the student is trained on the teacher's embeddings; the defaults are the distilled Imagenette configuration,
     with a schedule that has the length of the training."""
 
-    epochs: Count = 300
+    epochs: CountOrNone = 300
     """Passes over the training images. The original configures 4000, under a schedule of 2000 times 87 steps that does
-    not depend on the data."""
+    not depend on the data. 0 freezes `start`: it is kept as it is, and the probe and the islands are made with it."""
     batch_size: Count = 512
     """Images per step; all of them where there are fewer."""
     optimiser: Literal["lion", "adamw"] = "lion"
@@ -162,6 +172,12 @@ class TrainingOptions(Options):
     start: str | None = None
     """Checkpoint to fine-tune: a model.safetensors of an earlier run, kept elsewhere, or the original's .ckpt."""
 
+    @model_validator(mode="after")
+    def _something_to_freeze(self) -> "TrainingOptions":
+        if self.epochs == 0 and self.start is None:
+            raise ValueError("epochs 0 keeps the checkpoint `start` as it is; give one, or train")
+        return self
+
 
 class ProbeOptions(Options):
     """A linear classifier of images over the frozen top level; an image's class is the folder that it lies in."""
@@ -182,8 +198,6 @@ class ProbeOptions(Options):
 
 TEACHERS = ("sam", "merge_tree")
 """The types of segmenter that can teach."""
-LEVELS = 3
-"""Levels that every teacher gives."""
 
 
 class PartsOptions(Options):
@@ -208,9 +222,10 @@ class PartsOptions(Options):
                 f"the student has {columns} x {columns} columns, the teacher {patches} x {patches} patches: "
                 "student.size / 4 / student.patch_size must be teacher.grid"
             )
-        if not self.student.levels == len(self.training.level_weights) == LEVELS:
+        kept = len(self.teacher.keep_levels)
+        if not self.student.levels == len(self.training.level_weights) == kept:
             raise ValueError(
-                f"a teacher gives {LEVELS} levels; student.levels is {self.student.levels}, and "
+                f"teacher.keep_levels has {kept} levels; student.levels is {self.student.levels}, and "
                 f"training.level_weights has {len(self.training.level_weights)} numbers"
             )
         return self

@@ -107,7 +107,7 @@ class SamTeacher:
             order = np.argsort(areas[index], axis=1, kind="stable")
             index = np.take_along_axis(index, order, axis=1)
             iou, stability = (np.take_along_axis(scores, order, axis=1) for scores in (iou, stability))
-        return PartMasks(size, masks, index, iou, stability, "sam")
+        return PartMasks(size, masks, index, iou, stability, "sam").keep(self._options.keep_levels)
 
 
 def _encoded(answer: Answer, size: int) -> tuple[list[Rle], list[float]]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from skimage import data
 
 from helpers import nested
@@ -33,6 +34,21 @@ def test_every_patch_has_three_regions_that_hold_it_and_each_other(levels: str |
     assert len({mask["counts"] for mask in parts.masks}) == len(parts.masks)
     assert ((parts.predicted_iou >= 0) & (parts.predicted_iou <= 1)).all()
     assert parts.source == "merge_tree"
+
+
+def test_kept_levels_are_those_of_all_and_only_their_masks() -> None:
+    image = square(data.coffee(), 96)
+    every, kept = (
+        MergeTreeTeacher(TeacherOptions(grid=6, keep_levels=levels), TREE).masks(image)
+        for levels in ([0, 1, 2], [1, 2])
+    )
+    assert (pixels(kept) == pixels(every)[:, 1:]).all()
+    assert set(np.unique(kept.index)) == set(range(len(kept.masks)))
+    assert len(kept.masks) < len(every.masks)
+    assert (kept.predicted_iou == every.predicted_iou[:, 1:]).all()
+    assert (kept.stability_score == every.stability_score[:, 1:]).all()
+    with pytest.raises(ValidationError, match="the levels must grow"):
+        TeacherOptions(keep_levels=[2, 1])
 
 
 def test_levels_by_distance_are_partitions_of_the_patches() -> None:

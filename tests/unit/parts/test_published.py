@@ -1,16 +1,23 @@
 """Published configurations and checkpoints: those that work, and why the others do not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
+from pydantic import ValidationError
+from snakemake.utils import update_config
 
+from helpers.workflow import ROOT
 from regionflow.base.errors import UserError
+from regionflow.config.types import Config
 from regionflow.parts.agglomerator import Agglomerator
 from regionflow.parts.options import StudentOptions
 from regionflow.parts.published import CONFIGURATIONS, configuration, load_original
 from regionflow.weights.checkpoint import CheckpointError
 
+EMBEDDER_WIDTH = 256
 SMALL = StudentOptions(size=16, levels=2, dim=8, patch_size=2)
 
 
@@ -44,6 +51,48 @@ def test_every_other_configuration_gives_levels_for_every_column() -> None:
     with pytest.raises(UserError, match="no published configuration 'nope'; there are imagenette_distilled"):
         configuration("nope")
     assert set(CONFIGURATIONS) >= {"imagenette", "cifar10", "mnist"}
+
+
+PRESETS = {
+    "imagenette_distilled": ["part_whole", "part_whole_as_published"],
+    "imagenette": ["part_whole_imagenette_2022"],
+    "cifar10": ["part_whole_cifar10"],
+    "cifar100": ["part_whole_cifar100"],
+}
+"""The configurations that can work as published, and the files in config/presets that are them."""
+
+
+def configured(names: list[str]) -> dict[str, Any]:
+    """The values of presets, one on top of the other as Snakemake joins them."""
+    values: dict[str, Any] = {}
+    for name in names:
+        update_config(values, yaml.safe_load((ROOT / f"config/presets/{name}.yaml").read_text()))
+    return values
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_configuration_is_a_preset_or_is_refused_with_the_reason(name: str) -> None:
+    if name in PRESETS:
+        parts = Config.model_validate(configured(PRESETS[name])).parts
+        published = configuration(name)
+        own = {"start_weight": 0.25, "encoder_dim": parts.student.encoder_dim}
+        assert parts.student == published.model_copy(update=own)
+        assert (parts.student.encoder_dim or parts.student.dim) == EMBEDDER_WIDTH
+        return
+    student = CONFIGURATIONS[name]
+    with pytest.raises(ValidationError, match="patch_size"):
+        Config.model_validate({"parts": {"student": student, "teacher": {"keep_levels": [1, 2]}}})
+    with pytest.raises(UserError, match=f"{name} cannot work as published"):
+        configuration(name)
+
+
+def test_the_distillation_as_published_has_all_of_its_ways() -> None:
+    parts = Config.model_validate(configured(PRESETS["imagenette_distilled"])).parts
+    assert (parts.teacher.prompt_label, parts.teacher.duplicate_iou) == ("as_published", 1.0)
+    assert (parts.embedder.view, parts.training.targets) == ("as_published", "as_published")
+    training = parts.training
+    assert (training.optimiser, training.rate, training.weight_decay) == ("lion", 3e-4, 0.05)
+    assert (training.batch_size, training.epochs, training.level_weights) == (512, 4000, [0.1, 0.2, 0.7])
 
 
 def test_a_checkpoint_with_more_than_tensors_is_refused_and_not_run(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from helpers import nested
 from regionflow.base.errors import UserError
@@ -111,6 +112,21 @@ def test_a_student_is_read_as_written_and_can_be_fine_tuned(scenes: PartSet, tmp
     other = STUDENT.model_copy(update={"attend_self": True})
     with pytest.raises(UserError, match=r"was trained with other options of parts.student \(attend_self\)"):
         Distillation(scenes, other, SHORT.model_copy(update={"start": str(path)}))
+
+
+def test_a_frozen_checkpoint_is_kept_as_it_is_and_has_its_figures(scenes: PartSet, tmp_path: Path) -> None:
+    trained = Distillation(scenes, STUDENT, SHORT).run(tmp_path / "checkpoint.pt")
+    write_student(tmp_path / "kept.safetensors", trained.student, {})
+    frozen = SHORT.model_copy(update={"epochs": 0, "start": str(tmp_path / "kept.safetensors")})
+    made = Distillation(scenes, STUDENT, frozen).run(tmp_path / "frozen.pt")
+    for name, tensor in trained.student.state_dict().items():
+        assert torch.equal(tensor, made.student.state_dict()[name]), name
+    assert not made.student.training
+    assert made.record == []
+    assert made.metrics["val_loss"] == pytest.approx(trained.metrics["val_loss"])
+    assert made.metrics["val_loss_before"] == made.metrics["val_loss"]
+    with pytest.raises(ValidationError, match="epochs 0 keeps the checkpoint `start` as it is"):
+        TrainingOptions(epochs=0)
 
 
 @pytest.mark.parametrize(
