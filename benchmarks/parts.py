@@ -1,24 +1,33 @@
-"""Part-whole targets: the published two steps and ours in turn, on the same photos, weights and encoder.
+"""Part-whole targets: the published two steps and ours, each in its own process, on the same photos, weights and encoder.
 
-    python benchmarks/parts.py [--quick] [--weights vit_b] [--photos 8] [--threads 1]
+    python benchmarks/parts.py [--quick] [--weights vit_b] [--photos 8] [--threads 1] [--memory default kept]
 
 The reference does what the two published scripts do: segment-anything's `Sam.forward` with 196 prompts, masks pickled
 as booleans; then, per level, every masked image through timm's transform and the encoder in batches of 32 (with the
-graph of autograd, as published), embeddings pickled as float32. Both sides prompt foreground points. Ours is timed
-twice: identical masks once, which computes the same; and near-duplicates (mask IoU above 0.9) once, both networks with
-bfloat16 products, which the published scripts cannot. All keep freed memory (mallopt), which helps the reference most.
+graph of autograd, as published), embeddings pickled as float32. Both sides prompt foreground points. Ours has three
+settings:
+
+exact                   what is computed is the same: identical masks are embedded once, empty ones never
+bf16                    the same masks, both networks with bfloat16 products
+bf16, near-duplicates   and of masks with an IoU above 0.9 one
+
+All of it runs twice (`--memory`): with glibc's default malloc, and with one that keeps freed memory, which spares the
+reference most (the names end in _kept_memory, as in amg.py).
 
 vit_b has random weights (tests/helpers/small_sam.py), which draw a disc around every point: no two masks are the same.
-sam_tiny is trained. The encoder's weights are random. The last line is one JSON object.
+sam_tiny is trained. The encoder's weights are random. CPU seconds. The last line is one JSON object.
 """
 
 import argparse
-import ctypes
 import json
+import os
 import pickle
+import resource
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,31 +40,36 @@ from PIL import Image
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+import common  # noqa: F401 - finds the library and the tests' helpers
+from regionflow.formats import parts as parts_format
+from regionflow.formats.regions import Generator
+from regionflow.masks.options import SamOptions
+from regionflow.parts.options import EmbedderOptions, TeacherOptions
+from regionflow.parts.targets import Embedder, targets
+from regionflow.parts.teacher import SamTeacher
+from regionflow.sam.build import build_sam
 
-from regionflow.formats import parts as parts_format  # noqa: E402
-from regionflow.formats.regions import Generator  # noqa: E402
-from regionflow.masks.options import SamOptions  # noqa: E402
-from regionflow.parts.options import EmbedderOptions, TeacherOptions  # noqa: E402
-from regionflow.parts.targets import Embedder, targets  # noqa: E402
-from regionflow.parts.teacher import SamTeacher  # noqa: E402
-from regionflow.sam.build import build_sam  # noqa: E402
-
-SIZE, PATCH = 224, 16
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
+SIZE = 224
+# glibc's malloc: no block is so large that it is mapped alone, and freed memory is not given back to the system.
+MEMORY = {
+    "default": {},
+    "kept": {"MALLOC_MMAP_THRESHOLD_": str(1 << 62), "MALLOC_TRIM_THRESHOLD_": str(1 << 62)},
+}
+SETTINGS = {"exact": (1.0, False), "bf16": (1.0, True), "bf16, near-duplicates": (0.9, True)}
+"""Of ours: `duplicate_iou`, and whether the networks run in bfloat16."""
 ENCODER = "maxvit_rmlp_pico_rw_256.sw_in1k"
 SOURCES = ("astronaut", "chelsea", "coffee", "rocket", "cat", "hubble_deep_field", "immunohistochemistry", "retina")
 
 
 @dataclass
 class Spent:
-    """CPU seconds (other load on the machine hardly touches them), bytes and encoder passes of one side."""
+    """CPU seconds, bytes and encoder passes of one side, and the peak memory of its process in GiB."""
 
     masks: float = 0.0
     embeddings: float = 0.0
     bytes: int = 0
     passes: int = 0
+    peak: float = 0.0
     vectors: list[np.ndarray] = field(default_factory=list)
 
     @property
@@ -66,8 +80,10 @@ class Spent:
 class Published:
     """The two published scripts, one image at a time."""
 
-    def __init__(self, sam: Sam) -> None:
+    def __init__(self, sam: Sam, grid: int) -> None:
         self.sam, self.spent = sam, Spent()
+        patch = SIZE // grid
+        self.centres = range(patch // 2, SIZE, patch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.encoder = timm.create_model(ENCODER)
@@ -78,8 +94,7 @@ class Published:
     def run(self, image: np.ndarray, folder: Path) -> None:
         start = time.process_time()
         resize = ResizeLongestSide(self.sam.image_encoder.img_size)
-        centres = range(PATCH // 2, SIZE, PATCH)
-        points = torch.tensor([[[x, y]] for y in centres for x in centres])
+        points = torch.tensor([[[x, y]] for y in self.centres for x in self.centres])
         request = {
             "image": torch.as_tensor(resize.apply_image(image)).permute(2, 0, 1).contiguous(),
             "point_coords": resize.apply_coords_torch(points, image.shape[:2]),
@@ -112,9 +127,9 @@ class Published:
 class Ours:
     """The two stages, one image at a time."""
 
-    def __init__(self, checkpoint: SamOptions, duplicate_iou: float = 1.0, bf16: bool = False) -> None:
+    def __init__(self, checkpoint: SamOptions, grid: int, duplicate_iou: float, bf16: bool) -> None:
         sam = checkpoint.model_copy(update={"precision": "bf16" if bf16 else "exact"})
-        self.teacher = SamTeacher(TeacherOptions(duplicate_iou=duplicate_iou), sam)
+        self.teacher = SamTeacher(TeacherOptions(grid=grid, duplicate_iou=duplicate_iou), sam)
         dtype = "bf16" if bf16 else "fp32"
         self.embedder = Embedder(EmbedderOptions(model=ENCODER, random_seed=0, view="as_published", dtype=dtype))
         self.spent = Spent()
@@ -145,68 +160,107 @@ def checkpoint_of(weights: str, folder: Path) -> SamOptions:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one photo, sam_tiny")
+    parser.add_argument("--quick", action="store_true", help="one photo, sam_tiny, 7 x 7 points")
     parser.add_argument("--weights", choices=("vit_b", "sam_tiny"), help="default: vit_b; with --quick sam_tiny")
     parser.add_argument("--photos", type=int, help="default: 8; with --quick 1")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--memory", nargs="+", choices=MEMORY, default=[*MEMORY], help="default: both")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--measured", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    keep_freed_memory()
-    weights = given.weights or ("sam_tiny" if given.quick else "vit_b")
-    count = given.photos or (1 if given.quick else 8)
+    given.weights = given.weights or ("sam_tiny" if given.quick else "vit_b")
+    given.photos = given.photos or (1 if given.quick else 8)
+    if given.side:
+        torch.set_num_threads(given.threads)
+        spent = measure(given.side, given.weights, given.photos, 7 if given.quick else 14)
+        given.measured.write_bytes(pickle.dumps(spent))
+        return
+    figures: dict[str, float] = {}
+    for memory in given.memory:
+        spent = {name: run_apart(name, given.threads, memory) for name in ("published", *SETTINGS)}
+        print_table(f"{given.weights}, {given.photos} photo(s), {given.threads} thread(s), memory: {memory}", spent)
+        suffix = "_kept_memory" if memory == "kept" else ""
+        figures |= {f"{name}{suffix}": value for name, value in ratios(spent).items()}
+        figures |= accuracy(spent)
+    about = {"quick": given.quick, "weights": given.weights, "photos": given.photos}
+    print(json.dumps({"benchmark": "parts", **about, **figures}))
+
+
+def run_apart(side: str, threads: int, memory: str) -> Spent:
+    """One side in a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        measured = Path(name) / "measured"
+        again = [sys.executable, __file__, *sys.argv[1:], "--side", side, "--measured", str(measured)]
+        own = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads), **MEMORY[memory]}
+        subprocess.run(again, env=os.environ | own, check=True)
+        spent: Spent = pickle.loads(measured.read_bytes())
+    return spent
+
+
+def measure(side: str, weights: str, photos: int, grid: int) -> Spent:
+    """Run one side on the photos."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         options = checkpoint_of(weights, folder)
-        published = Published(build_sam("auto", options.needed_weights()))
-        sides = {
-            "published": published,
-            "ours": Ours(options),
-            "ours, near-duplicates once, bf16": Ours(options, 0.9, bf16=True),
-        }
-        for index in range(count):
+        if side == "published":
+            runner: Published | Ours = Published(build_sam("auto", options.needed_weights()), grid)
+        else:
+            runner = Ours(options, grid, *SETTINGS[side])
+        for index in range(photos):
             photo = np.ascontiguousarray(getattr(skimage.data, SOURCES[index % len(SOURCES)])()[..., :3])
-            image = cv2.resize(photo, (SIZE, SIZE))
-            for side in list(sides.values())[:: 1 if index % 2 else -1]:
-                side.run(image, folder)
-    report(weights, count, given, {name: side.spent for name, side in sides.items()})
+            runner.run(cv2.resize(photo, (SIZE, SIZE)), folder)
+    runner.spent.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return runner.spent
 
 
-def report(weights: str, count: int, given: argparse.Namespace, spent: dict[str, Spent]) -> None:
-    """Print a table, and the figures as JSON."""
-    print(f"{weights}, {count} photo(s), {given.threads} thread(s); per photo:")
-    print(f"{'':33} {'masks s':>8} {'embed s':>8} {'passes':>7} {'MB':>8}")
+def print_table(title: str, spent: Mapping[str, Spent]) -> None:
+    """Seconds, encoder passes and bytes of each side."""
+    photos = len(spent["published"].vectors)
+    print(f"{title}; per photo:\n{'':24} {'masks s':>8} {'embed s':>8} {'passes':>7} {'MB':>8} {'GiB':>5} {'times':>6}")
     for name, side in spent.items():
-        numbers = side.masks / count, side.embeddings / count, side.passes / count, side.bytes / count / 1e6
-        print(f"{name:33} {{:8.2f}} {{:8.2f}} {{:7.0f}} {{:8.3f}}".format(*numbers))
-    published, ours, fewer = spent.values()
-    errors = [np.abs(a - b).max(-1) for a, b in zip(published.vectors, ours.vectors, strict=True)]
-    cosines = [_cosine(a, b) for a, b in zip(published.vectors, fewer.vectors, strict=True)]
-    figures = {
-        "speedup": published.seconds / ours.seconds,
-        "masks_speedup": published.masks / ours.masks,
-        "bytes_ratio": ours.bytes / published.bytes,
-        "encoder_passes_ratio": ours.passes / published.passes,
-        "bf16_near_duplicates_speedup": published.seconds / fewer.seconds,
-        "bf16_near_duplicates_bytes_ratio": fewer.bytes / published.bytes,
-        "bf16_near_duplicates_encoder_passes_ratio": fewer.passes / published.passes,
-        "bf16_cosine": float(np.mean(np.concatenate(cosines))),
-        "embeddings_off_by_1e-2": float(np.mean(np.concatenate(errors) > 1e-2)),
-    }
-    print(json.dumps({"benchmark": "parts", "quick": given.quick, "weights": weights, "photos": count, **figures}))
+        numbers = [side.masks, side.embeddings, side.passes, side.bytes / 1e6]
+        shares = [number / photos for number in numbers]
+        print(f"{name:24} {{:8.2f}} {{:8.2f}} {{:7.0f}} {{:8.3f}}".format(*shares), end="")
+        print(f" {side.peak:5.1f} {spent['published'].seconds / side.seconds:6.2f}", flush=True)
+
+
+def ratios(spent: Mapping[str, Spent]) -> dict[str, float]:
+    """How much faster, smaller and how many fewer passes each setting is."""
+    published = spent["published"]
+    figures = {}
+    for name, key in zip(SETTINGS, ("", "bf16_", "bf16_near_duplicates_"), strict=True):
+        side = spent[name]
+        figures[f"{key}speedup"] = round(published.seconds / side.seconds, 2)
+        figures[f"{key}masks_speedup"] = round(published.masks / side.masks, 2)
+        figures[f"{key}bytes_ratio"] = round(side.bytes / published.bytes, 5)
+        figures[f"{key}encoder_passes_ratio"] = round(side.passes / published.passes, 4)
+        figures[f"{key}peak_memory_ratio"] = round(side.peak / published.peak, 3)
+    return figures
+
+
+def accuracy(spent: Mapping[str, Spent]) -> dict[str, float]:
+    """How near the embeddings are to the published ones, of masks that neither side has as empty."""
+    published = spent["published"].vectors
+    figures = {}
+    for name, key in zip(SETTINGS, ("exact", "bf16", "bf16_near_duplicates"), strict=True):
+        pairs = list(zip(published, spent[name].vectors, strict=True))
+        figures[f"{key}_mean_cosine"] = round(float(np.concatenate([_cosine(a, b) for a, b in pairs]).mean()), 5)
+        if name == "exact":
+            errors = np.concatenate([np.abs(a - b).max(-1)[_known(a, b)] for a, b in pairs])
+            figures["exact_largest_difference"] = float(f"{errors.max():.2g}")
+            figures["embedding_std"] = float(f"{np.concatenate([a[_known(a, b)] for a, b in pairs]).std():.2g}")
+    return figures
 
 
 def _cosine(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Cosine [P, L] of embeddings, of masks that neither side has as empty."""
-    both = (np.abs(others).max(-1) > 0) & (np.abs(vectors).max(-1) > 0)
+    both = _known(vectors, others)
     a, b = vectors[both], others[both]
     return (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
 
 
-def keep_freed_memory() -> None:
-    """Large tensors come and go with every batch: malloc keeps them instead of asking for new pages each time."""
-    libc = ctypes.CDLL(None)
-    for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 256 << 20)):
-        libc.mallopt(parameter, value)
+def _known(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return (np.abs(others).max(-1) > 0) & (np.abs(vectors).max(-1) > 0)
 
 
 if __name__ == "__main__":
