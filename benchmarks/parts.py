@@ -1,4 +1,4 @@
-"""Part-whole targets: the published two steps and ours, each in its own process, on the same photos, weights and encoder.
+"""Part-whole targets: the published two steps and ours on the same photos, weights and encoder, a process each.
 
     python benchmarks/parts.py [--quick] [--weights vit_b] [--photos 8] [--threads 1] [--memory default kept]
 

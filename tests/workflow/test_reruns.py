@@ -471,7 +471,7 @@ def test_a_changed_file_of_the_same_size_and_time_is_seen(own: Matrix) -> None:
 def test_the_same_images_at_another_place_remake_their_tables_alone(own: Matrix) -> None:
     (own.folder / "photos").rename(own.folder / "moved")
     moved = with_values(BASE, {"images.dir": "moved"})
-    assert set(own.run(moved, "-n")) == {"images", "problems", "contact_sheet", "parts_agreement"}
+    assert set(own.run(moved, "-n")) == {"images", "problems", "contact_sheet", "parts_agreement", "parts_page"}
     (own.folder / "moved/one.png").write_bytes(b"another image")
     assert own.run(moved, "-n")["masks"] == 2
 
