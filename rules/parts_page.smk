@@ -10,7 +10,12 @@ rule parts_page:
         metrics=rules.parts_model.output.metrics,
         accuracy=probe_accuracy,
     output:
-        page=report("results/report/parts.html", category="Parts"),
+        page=report(
+            "results/report/parts.html",
+            caption="../workflow/report/parts.rst",
+            category="Parts",
+            labels={"file": "islands and training"},
+        ),
     log:
         "logs/parts_page.log",
     conda:
