@@ -66,7 +66,7 @@ TARGETS = [
 NOT_RECORDED = {"weights", "parts_probe", "parts_test"}
 # What a file says about how it was made, and what differs from machine to machine in the last bits.
 LEFT_OUT = {"generator", "provenance", "counts", "rle", "library_version", "params", "weights_sha256"}
-LEFT_OUT |= {"sha256", "regions_sha256"}
+LEFT_OUT |= {"sha256", "regions_sha256", "colours", "teacher"}
 
 
 def summary(path: Path) -> Any:
