@@ -118,6 +118,7 @@ IDENTITIES = {
     "tables_sha256": "content of files that are read",
     "examples_sha256": "content of files that are read",
     "start_sha256": "content of a file that is read",
+    "truth_sha256": "content of files that are read",
     "class_list_sha256": "content of a file that is read",
     "model_sha256": "content of an input that may lie anywhere",
 }
@@ -169,7 +170,7 @@ UNREAD |= {
 COPIES = {"semantics": {"erode": "a region without it, where pixels vote"}}
 """Fields of which a stage makes copies with other values."""
 FILES = {
-    "truth": "inputs of the rules of the evaluation, known by their time",
+    "truth": "the ground truth, whose content is known by one sha256 for all its files",
     "classes.csv": "the same",
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from regionflow.base.options import Kind, Options
 from regionflow.config.types import GROUPS, Config
+from regionflow.run.truth_files import truth_sha256
 from regionflow.semantics.example_options import ExamplesOptions
 from regionflow.semantics.options import LabelerOptions
 from regionflow.semantics.shipped import table_path
@@ -193,9 +194,11 @@ def _evaluation_page(config: Config, names: Names) -> Mapping[str, Any]:
 
 
 def _truth(config: Config, names: Names) -> Mapping[str, Any]:
-    """The ground truth and how masks are measured against it; with label maps in a column of the table its name."""
+    """The ground truth, its content, and how masks are measured against it; with label maps in a column of the table
+    its name."""
     table = config.images.table if getattr(config.known_truth, "column", None) else None
-    return {"truth": config.known_truth, "evaluate": config.evaluate, "image_table": table}
+    known = {"truth": config.known_truth, "truth_sha256": truth_sha256(config), "image_table": table}
+    return {**known, "evaluate": config.evaluate}
 
 
 def _classes_of_truth(config: Config, names: Names) -> Mapping[str, Any]:
