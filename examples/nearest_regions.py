@@ -36,11 +36,14 @@ def main() -> None:
     given = parser.parse_args()
     with regionflow.load(given.results, given.extractor, given.regions) as regions:
         if given.image not in regions.image_ids:
-            raise SystemExit(f"{given.image!r} is no image of {given.results}; there are {regions.image_ids[:5]} ...")
+            some = ", ".join(regions.image_ids[:5])
+            raise SystemExit(f"{given.image!r} is no image of {given.results}; there are {some} ...")
         rows = regions.rows(given.image)
         matching = rows[regions.region[rows] == given.region]
         if not len(matching):
-            raise SystemExit(f"{given.image} has no region {given.region}; it has {regions.region[rows].tolist()}")
+            numbers = regions.region[rows]
+            have = f"its regions are {numbers.min()} to {numbers.max()}" if len(rows) else "it has none"
+            raise SystemExit(f"{given.image} has no region {given.region}; {have}")
         print("similarity  cluster  box (x, y, width, height)  region")
         for row, similarity in zip(*nearest(regions, int(matching[0]), given.k), strict=True):
             box = ", ".join(map(str, regions.bbox[row]))

@@ -41,14 +41,17 @@ def load(results: str | Path = "results", extractor: str | None = None, regions:
     """
     root = Path(results)
     # Per-image files lie one level deeper, in a folder of the set file's name.
-    found = {(path.parent.name, path.stem): path for path in sorted((root / "pooled").glob("*/*.h5"))}
+    sets = {(path.parent.name, path.stem): path for path in sorted((root / "pooled").glob("*/*.h5"))}
     chosen = {
-        names: path for names, path in found.items() if extractor in (None, names[0]) and regions in (None, names[1])
+        names: path for names, path in sets.items() if extractor in (None, names[0]) and regions in (None, names[1])
     }
+    if not sets:
+        what = "no such folder" if not root.is_dir() else "no region features in it (pooled/EXTRACTOR/REGIONS.h5)"
+        raise ResultsError(f"{root}: {what}; run snakemake, or name the folder that it has made")
     if len(chosen) != 1:
-        have = ", ".join(f"extractor={e!r} regions={r!r}" for e, r in chosen or found) or "none"
+        have = ", ".join(f"extractor={e!r} regions={r!r}" for e, r in chosen or sets)
         what = "several sets of regions" if chosen else "no such set of regions"
-        raise ResultsError(f"{root}: {what}; choose one with extractor= and regions= (there are: {have})")
+        raise ResultsError(f"{root}: {what}; choose one by `extractor` and `regions` (there are: {have})")
     ((names, path),) = chosen.items()
     return RegionSet(root, *names, path)
 

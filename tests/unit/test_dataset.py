@@ -139,8 +139,11 @@ def test_blocks_are_all_features(results: Any) -> None:
 
 def test_a_set_that_is_not_there_or_not_clear(results: Any, tmp_path: Path) -> None:
     root, _ = results
-    with pytest.raises(ResultsError, match=r"no such set of regions.*there are: none"):
+    with pytest.raises(ResultsError, match=r"nowhere: no such folder; run snakemake"):
         regionflow.load(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ResultsError, match=r"empty: no region features in it"):
+        regionflow.load(tmp_path / "empty")
     with pytest.raises(ResultsError, match=r"no such set.*extractor='daisy_lab' regions='default'"):
         regionflow.load(root, extractor="dinov2")
     make_results(root, extractor="dinov2_vits14")

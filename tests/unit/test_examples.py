@@ -44,12 +44,12 @@ def test_an_example_runs(folder, arguments, told):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nearest_regions.py", "z", "2"], "'z' is no image of results; there are ['a'"),
+        (["nearest_regions.py", "z", "2"], "'z' is no image of results; there are a"),
         (["nearest_regions.py", "a", "99"], "a has no region 99"),
-        (["nearest_regions.py", "a", "2", "--results", "elsewhere"], "elsewhere: no such set of regions"),
+        (["nearest_regions.py", "a", "2", "--results", "elsewhere"], "elsewhere: no such folder"),
         (["train_linear.py", "--labels", "none.tsv"], "none.tsv: no table with the columns region_id and class"),
         (["train_linear.py", "--labels", "wrong.tsv"], "labelled regions are too few"),
-        (["train_linear.py", "--results", "elsewhere"], "elsewhere: no such set of regions"),
+        (["train_linear.py", "--results", "elsewhere"], "elsewhere: no such folder"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(folder, arguments, sentence):
