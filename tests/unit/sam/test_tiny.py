@@ -1,4 +1,6 @@
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
+from regionflow.base.errors import UserError
 from regionflow.images import scenes
 from regionflow.sam.tiny import SIDE, Grouping, TinyEncoder, sam_tiny, spread
 from regionflow.sam.upscaling import hyper_logits
@@ -119,21 +122,21 @@ def test_a_perfect_mask_has_no_loss_and_padding_does_not_count() -> None:
 def test_training_that_was_stopped_goes_on_as_if_it_was_not(source: SceneSet, tmp_path) -> None:
     plan = Plan(tuple(replace(PHASES[i], steps=n, clicks=(2, 2)) for i, n in ((0, 2), (1, 1), (2, 3))), 2, 1, 2)
 
-    def train(training: Training, steps: int) -> list[float]:
-        return [float(training.advance(source).loss.detach()) for _ in range(steps)]
+    def train(checkpoint: Path, steps: int) -> tuple[Training, list[float]]:
+        """Up to so many steps, with a row of the record for each."""
+        training = Training(plan, "cpu")
+        loop = training.loop(checkpoint)
+        loop.run(steps, partial(training.advance, source), dict, every=1)
+        return training, [row["loss"] for row in loop.rows]
 
-    whole = Training(plan, "cpu")
-    losses = train(whole, plan.steps)
-    stopped = Training(plan, "cpu")
-    for first, last in ((0, 2), (2, 5), (5, 6)):
-        assert train(stopped, last - first) == losses[first:last]
-        stopped.save(tmp_path / "checkpoint.pt")
-        stopped = Training(plan, "cpu")
-        stopped.load(tmp_path / "checkpoint.pt")
+    whole, losses = train(tmp_path / "whole.pt", plan.steps)
+    for steps in (2, 5, 6):
+        stopped, again = train(tmp_path / "checkpoint.pt", steps)
+        assert again == losses[:steps]
     for a, b in zip(whole.mean.state_dict().values(), stopped.mean.state_dict().values(), strict=True):
         assert torch.equal(a, b)
-    with pytest.raises(SystemExit, match="other settings"):
-        Training(Plan(), "cpu").load(tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match="other settings"):
+        Training(Plan(), "cpu").loop(tmp_path / "checkpoint.pt")
 
 
 def test_stages_follow_each_other() -> None:

@@ -1,32 +1,36 @@
 """Train the embedded SAM: `python -m regionflow.train.sam_tiny.train --out DIR`, or `make train-sam-tiny`.
 
 Scenes are drawn into DIR/scenes. Every batch follows from the seed and the step's number, and a checkpoint is written
-every few minutes, so that the same command goes on where it was stopped and ends with the same numbers. The log is
-DIR/record.jsonl.
+every few minutes, so that the same command goes on where it was stopped and ends with the same numbers. The record is
+DIR/record.csv.
 """
 
 import argparse
 import copy
-import json
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from segment_anything.modeling import Sam
-from torch import nn
+from torch import Tensor, nn
 
+from regionflow.base.errors import UserError
+from regionflow.formats.training import Row, write_record
 from regionflow.sam.tiny import SIDE, sam_tiny
+from regionflow.train.loop import Loop, Stateful
 from regionflow.train.sam_tiny.data import Batch, Recipe, SceneSet, make_batch
 from regionflow.train.sam_tiny.decoding import look_at_the_click
-from regionflow.train.sam_tiny.losses import Outcome, Places, Readout, Schedule, batch_loss
+from regionflow.train.sam_tiny.losses import Places, Readout, Schedule, batch_loss
 
 CROP = 128
 RATE = 1.5e-3
 PARTS = ("sam", "readout", "places", "mean", "optimiser")
+RECORD_EVERY, SAVE_EVERY = 50, 180
+"""Steps between rows of the record; seconds between checkpoints."""
 
 Change = tuple[float, float]
 """A value at the first step of a phase and after its last; it changes evenly in between."""
@@ -139,7 +143,7 @@ class Plan:
 
 
 class Training:
-    """Everything that a checkpoint holds: networks, optimiser, running mean of the weights, number of steps done."""
+    """Everything that a step changes: networks, optimiser, running mean of the weights."""
 
     def __init__(self, plan: Plan, device: str) -> None:
         torch.manual_seed(plan.seed)
@@ -160,71 +164,46 @@ class Training:
             {"params": [*self.places.parameters()], "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
-        self.step = 0
-        self.seconds = 0.0
 
-    def advance(self, source: SceneSet) -> Outcome:
-        """One step."""
+    def loop(self, checkpoint: Path, tell: Callable[[Row], None] = lambda row: None, save_every: float = 0) -> Loop:
+        """What goes on from the checkpoint.
+
+        Raises UserError if it is of another plan: hours of work are not written over.
+        """
+        objects: dict[str, Stateful] = {name: getattr(self, name) for name in PARTS}
+        loop = Loop(objects, asdict(self.plan), checkpoint, save_every, tell)
+        if checkpoint.exists() and not loop.load():
+            raise UserError(f"{checkpoint} was trained with other settings, or is damaged; give another --out")
+        return loop
+
+    def advance(self, source: SceneSet, step: int) -> dict[str, Tensor]:
+        """The step of that number: its loss, and means to watch."""
         groups = self.optimiser.param_groups
         for group in groups:
-            group["lr"] = self.plan.rate(self.step)
-        batch = _to(self.plan.batch(source, self.step), self.device)
+            group["lr"] = self.plan.rate(step)
+        batch = _to(self.plan.batch(source, step), self.device)
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.plan.bf16):
-            outcome = batch_loss(self.sam, (self.readout, self.places), batch, self.plan.schedule(self.step))
+            outcome = batch_loss(self.sam, (self.readout, self.places), batch, self.plan.schedule(step))
         outcome.loss.backward()
         nn.utils.clip_grad_norm_([p for group in groups for p in group["params"] if p.grad is not None], 1.0)
         self.optimiser.step()
-        self.step += 1
-        self._update_average()
-        return outcome
+        self._update_average(step + 1)
+        return {"loss": outcome.loss, **outcome.measured}
 
     @torch.no_grad()
-    def _update_average(self) -> None:
+    def _update_average(self, step: int) -> None:
         """Exponential moving average of the weights (decay grows to `ema`)."""
-        keep = min(self.plan.ema, (self.step + 1) / (self.step + 10))
+        keep = min(self.plan.ema, (step + 1) / (step + 10))
         for mean, now in zip(self.mean.state_dict().values(), self.sam.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(now, 1 - keep)
             else:
                 mean.copy_(now)
 
-    def save(self, path: Path) -> None:
-        state = {name: getattr(self, name).state_dict() for name in PARTS}
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        torch.save({**state, "step": self.step, "seconds": self.seconds, "plan": asdict(self.plan)}, temporary)
-        temporary.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint of the same plan."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["plan"] != asdict(self.plan):
-            raise SystemExit(f"{path} was trained with other settings ({state['plan']}); give another --out")
-        for name in PARTS:
-            getattr(self, name).load_state_dict(state[name])
-        self.step, self.seconds = state["step"], state["seconds"]
-
 
 def _to(batch: Batch, device: str) -> Batch:
     return Batch(**{name: tensor.to(device) for name, tensor in batch.__dict__.items()})
-
-
-def _means(training: Training, source: SceneSet, every: int) -> Iterator[dict[str, float]]:
-    """Train to the end; means over the last `every` steps, after each `every` steps."""
-    sums: dict[str, float] = {}
-    count = 0
-    started = time.perf_counter()
-    while training.step < training.plan.steps:
-        outcome = training.advance(source)
-        for name, value in {"loss": outcome.loss.detach(), **outcome.measured}.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
-        count += 1
-        if training.step % every == 0 or training.step == training.plan.steps:
-            now = time.perf_counter()
-            training.seconds += now - started
-            rounded = {name: round(total / count, 4) for name, total in sums.items()}
-            yield {"step": training.step, "seconds": round(training.seconds), **rounded}
-            started, sums, count = now, {}, 0
 
 
 def main() -> None:
@@ -240,26 +219,14 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     training = Training(Plan(seed=arguments.seed, bf16=arguments.bf16), arguments.device)
-    checkpoint = arguments.out / "checkpoint.pt"
-    if checkpoint.exists():
-        training.load(checkpoint)
-    saved = time.monotonic()
-    log = arguments.out / "record.jsonl"
-    _forget_after(log, training.step)
-    with log.open("a") as record:
-        for means in _means(training, source, every=50):
-            print(json.dumps(means), file=record, flush=True)
-            if time.monotonic() - saved > 180:
-                training.save(checkpoint)
-                saved = time.monotonic()
-    training.save(checkpoint)
+
+    def tell(row: Row) -> None:
+        print(", ".join(f"{name} {value:.4g}" for name, value in row.items()), flush=True)
+        write_record(arguments.out / "record.csv", loop.rows)
+
+    loop = training.loop(arguments.out / "checkpoint.pt", tell, SAVE_EVERY)
+    loop.run(training.plan.steps, partial(training.advance, source), dict, RECORD_EVERY)
     export(training.mean, arguments.out / "sam_tiny.safetensors")
-
-
-def _forget_after(log: Path, step: int) -> None:
-    """Drop what was logged after the checkpoint that training goes on from."""
-    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
-    log.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
 
 
 def export(sam: Sam, path: Path) -> None:
