@@ -9,6 +9,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from pathlib import Path
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "scontrol")
 SETTINGS = Path("/etc/slurm/slurm.conf")
+PREFIX = "slurm-"
+"""How the name of the folder in the temporary folder begins."""
 CONF = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -56,6 +59,8 @@ def why_not() -> str | None:
         return f"not installed: {', '.join(missing)}"
     if os.getuid() != 0:
         return "only root may start it"
+    if SETTINGS.is_symlink() and SETTINGS.readlink().match(f"{tempfile.gettempdir()}/{PREFIX}*/slurm.conf"):
+        SETTINGS.unlink()  # of a test that was killed
     return f"{SETTINGS} is there: this machine has a Slurm of its own" if SETTINGS.exists() else None
 
 
@@ -91,8 +96,16 @@ def cluster(folder: Path) -> Iterator[None]:
         subprocess.run(["scancel", "--user=root"], check=False)
         for path in (folder / "slurmd.pid", folder / "slurmctld.pid", munge / "munged.pid"):
             if path.is_file():
-                os.kill(int(path.read_text()), 15)
+                _end(int(path.read_text()))
         SETTINGS.unlink()
+
+
+def _end(process: int) -> None:
+    """End a daemon, and wait until it has written what it keeps."""
+    os.kill(process, 15)
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{process}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _run(*command: str) -> str:
