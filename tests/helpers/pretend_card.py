@@ -6,8 +6,8 @@ apart), `.numpy()` and `np.asarray`. What makes the host wait for a card is coun
 library) that asked: `Watch.waits`; so are copies to the card, `Watch.uploads`. A copy to the host with `non_blocking`
 makes nobody wait, and has no values before an event that was recorded after it is waited for.
 
-It knows nothing of kernels that a real card lacks, of its rounding, nor of memory, but for what `free_bytes` says, and
-`Watch.taken`: what one call of a model is said to have taken at its peak.
+Training works too. It knows nothing of kernels that a real card lacks, of its rounding, nor of memory, but for what
+`free_bytes` says, and `Watch.taken`: what one call of a model is said to have taken at its peak.
 """
 
 import contextlib
@@ -30,6 +30,8 @@ _WAITING = {
     *("allclose", "nonzero", "argwhere", "masked_select", "unique", "_unique2", "unique_consecutive", "bincount"),
 }
 _INDEXING = {"__getitem__", "__setitem__", "index_put", "index_put_"}
+_OF_AUTOGRAD = {"grad", "is_leaf", "requires_grad", "grad_fn", "retains_grad"}
+_OF_THE_TENSOR = {"__get__", "__set__", "__delete__", "__deepcopy__", "requires_grad_", "backward"}
 _NUMPY = {"numpy", "__array__", "__dlpack__"}
 
 
@@ -62,13 +64,8 @@ class Watch:
     def call(self, func: Callable, args: tuple, kwargs: dict) -> Any:
         """Run a function of torch as a card would."""
         name = getattr(func, "__name__", str(func))
-        if name == "__get__":
-            attribute = getattr(getattr(func, "__self__", None), "__name__", "")
-            on_card = isinstance(args[0], CardTensor)
-            if attribute in ("device", "is_cuda", "is_cpu"):
-                return {"device": CARD if on_card else torch.device("cpu"), "is_cuda": on_card}.get(
-                    attribute, not on_card
-                )
+        if name in _OF_THE_TENSOR:
+            return self._of_the_tensor(func, name, args, kwargs)
         if name in ("to", "cuda", "cpu") and args and isinstance(args[0], torch.Tensor):
             return self._move(name, args, kwargs)
         if kwargs.get("device") is not None:
@@ -79,6 +76,22 @@ class Watch:
         self._refuse(name, args, used)
         self._count(name, args, kwargs)
         return _map(_to_card, _run(func, _map(_to_cpu, args), _map(_to_cpu, kwargs)))
+
+    def _of_the_tensor(self, func: Callable, name: str, args: tuple, kwargs: dict) -> Any:
+        """What is asked of or done to a tensor itself: one that shares its memory has another device and is no leaf."""
+        x, on_card = args[0], isinstance(args[0], CardTensor)
+        attribute = getattr(getattr(func, "__self__", None), "__name__", "")
+        if name == "__get__" and attribute in ("device", "is_cuda", "is_cpu"):
+            return {"device": CARD if on_card else torch.device("cpu"), "is_cuda": on_card}.get(attribute, not on_card)
+        if name == "__deepcopy__" and on_card:
+            copied = _to_card(_run(torch.Tensor.clone, (_run(torch.Tensor.detach, (x,), {}),), {}))
+            args[1][id(x)] = _run(torch.Tensor.requires_grad_, (copied, x.requires_grad), {})
+            return args[1][id(x)]
+        if name == "__get__" and attribute not in _OF_AUTOGRAD:
+            made = _run(func, _map(_to_cpu, args), kwargs)
+        else:
+            made = _run(func, args, kwargs)
+        return _map(_to_card, made) if on_card and name == "__get__" else made
 
     def _move(self, name: str, args: tuple, kwargs: dict) -> torch.Tensor:
         x, rest = args[0], [*args[1:], *kwargs.values()]
@@ -190,6 +203,7 @@ def pretend(free_bytes: int = 60 << 30) -> Iterator[Watch]:
         mock.patch.object(torch.cuda, "max_memory_allocated", lambda device=None: watch.taken),
         mock.patch.object(torch.cuda, "Event", Event),
         mock.patch.object(torch.cuda, "is_available", lambda: True),
+        mock.patch.object(torch.optim.Optimizer, "_accelerator_graph_capture_health_check", lambda self: None),
         mock.patch.object(torch.autocast, "__init__", on_cpu),
         mock.patch.object(nn.Module, "to", move),
     )
@@ -208,7 +222,7 @@ def put_on_card(module: nn.Module) -> nn.Module:
         for tensors in (part._parameters, part._buffers):
             for name, tensor in tensors.items():
                 if tensor is not None:
-                    tensors[name] = _to_card(tensor.detach())
+                    tensors[name] = _to_card(tensor.detach()).requires_grad_(tensor.requires_grad)
     return module
 
 

@@ -70,20 +70,41 @@ def sams(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[nn.Module,
     }
 
 
+ON_A_CARD: list[tuple[str, dict[str, Any], int]] = [
+    ("sam_tiny", {}, 4),
+    ("sam", {"points_per_side": 32}, MOST_WAITS),
+    ("hq", {"points_per_side": 32}, MOST_WAITS),
+    ("sam", {"points_per_side": 32, "skip_covered_iou": 0.6}, MOST_WAITS),
+    ("sam", {"points_per_side": 32, "only_connected": True}, MOST_WAITS),
+    ("sam_tiny", {"crop_n_layers": 1, "points_per_side": 4}, 5 * 4),
+    ("sam_tiny", {"skip_covered_iou": 0.6, "only_connected": True, "crop_n_layers": 1}, 5 * 5),
+    ("sam_tiny", {"min_mask_region_area": 60, "mask_nms_thresh": 0.8, "containment_nms_thresh": 0.9}, 4),
+    ("sam_tiny", {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}, 4),
+    ("sam_tiny", {"pred_iou_thresh": 2.0}, 1),
+    (
+        "sam_tiny",
+        {
+            "points_per_side": None,
+            "point_grids": [[[x / 8, y / 8] for x in range(1, 8) for y in range(1, 8)], [[0.5, 0.5]]],
+            "crop_n_layers": 1,
+            "crop_overlap_ratio": 0.2,
+            "crop_nms_thresh": 0.5,
+        },
+        5 * 4,
+    ),
+    ("sam_tiny", {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2, "points_per_side": 4}, 5 * 4),
+    ("sam_tiny", {"box_nms_thresh": 0.5, "stability_score_offset": 0.5}, 4),
+]
+
+
+def test_every_option_of_the_generator_is_tried_on_a_card() -> None:
+    tried = {option for _, more, _ in ON_A_CARD for option in more}
+    assert tried | {"precision"} == set(AmgOptions.model_fields)  # precision: a test of its own
+
+
 @pytest.mark.parametrize(
     ("name", "more", "most_waits"),
-    [
-        ("sam_tiny", {}, 4),
-        ("sam", {"points_per_side": 32}, MOST_WAITS),
-        ("hq", {"points_per_side": 32}, MOST_WAITS),
-        ("sam", {"points_per_side": 32, "skip_covered_iou": 0.6}, MOST_WAITS),
-        ("sam", {"points_per_side": 32, "only_connected": True}, MOST_WAITS),
-        ("sam_tiny", {"crop_n_layers": 1, "points_per_side": 4}, 5 * 4),
-        ("sam_tiny", {"skip_covered_iou": 0.6, "only_connected": True, "crop_n_layers": 1}, 5 * 5),
-        ("sam_tiny", {"min_mask_region_area": 60, "mask_nms_thresh": 0.8, "containment_nms_thresh": 0.9}, 4),
-        ("sam_tiny", {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}, 4),
-        ("sam_tiny", {"pred_iou_thresh": 2.0}, 1),
-    ],
+    ON_A_CARD,
     ids=lambda value: ", ".join(value) if isinstance(value, dict) else str(value),
 )
 def test_masks_on_a_card(sams: dict, name: str, more: dict, most_waits: int) -> None:
@@ -146,9 +167,11 @@ def test_how_many_points_a_card_answers_at_once_changes_nothing(
         {"type": "timm", "model": "test_vit", "random_seed": 0},
         {"type": "timm", "model": "test_vit", "random_seed": 0, "dtype": "bf16"},
         {"type": "timm", "model": "convnext_atto", "random_seed": 0, "norm": False},
+        {"type": "timm", "model": "test_vit", "random_seed": 0, "layers": [1, -1], "geometry": "square", "size": 64},
+        {"type": "timm", "model": "vit_xsmall_patch16_clip_224", "random_seed": 0, "value_path": True},
         {"type": "sam_encoder", "model": "sam_tiny"},
     ],
-    ids=["vit", "vit, bf16", "convnext", "sam_encoder"],
+    ids=["vit", "vit, bf16", "convnext", "layers", "value_path", "sam_encoder"],
 )
 def test_features_on_a_card(values: dict) -> None:
     options = read_kind(ExtractorOptions, values)
@@ -176,6 +199,21 @@ def test_everything_of_a_full_size_sam_stays_on_the_card(name: str, hq: bool) ->
             prompts = decoder.ImageDecoder(sam, encoded, dtype).decode(torch.zeros(64, 2, device="cuda"))
             logits = prompts.mask_logits(torch.arange(8, device="cuda"))
             assert (logits.device.type, tuple(logits.shape)) == ("cuda", (8, 1 if hq else 3, 256, 256))
+
+
+@pytest.mark.parametrize("hq", [False, True], ids=["mobile_sam", "hq_vit_tiny"])
+def test_everything_of_a_tiny_vit_stays_on_the_card(hq: bool) -> None:
+    """TinyViT copies its attention biases when it is set to eval mode: after it has moved."""
+    sam = _empty_sam(SamArchitecture("tiny_vit", PUBLISHED_DECODER, hq)).requires_grad_(False)
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        for module in sam.modules():
+            for tensors in (module._parameters, module._buffers):
+                for key, tensor in tensors.items():
+                    if tensor is not None and tensor.is_floating_point():
+                        tensors[key] = torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+        embedding, early = encoder._encode(sam.eval().image_encoder, torch.zeros(2, 3, 1024, 1024, device="cuda"))
+        assert (embedding.device.type, tuple(embedding.shape)) == ("cuda", (2, 256, 64, 64))
+        assert not hq or (early is not None and early.device.type == "cuda" and len(early) == 2)
 
 
 def test_part_masks_and_their_embeddings_on_a_card() -> None:

@@ -75,11 +75,11 @@ def _from_file(name: str, path: Path) -> nn.Module:
 
 
 def tensors_sha256(model: nn.Module) -> str:
-    """sha256 of all weights of a model, which says what a name in the download cache stood for."""
+    """sha256 of all weights of a model, wherever it is: it says what a name in the download cache stood for."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy())
+        digest.update(tensor.cpu().contiguous().numpy())
     return digest.hexdigest()
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from regionflow.base.errors import BadFile, UserError
+from regionflow.features.timm_load import tensors_sha256
 from regionflow.formats.part_model import StoredModel, read_part_model, write_part_model
 from regionflow.formats.part_set import PartSet
 from regionflow.parts.agglomerator import Agglomerator, Probe
@@ -88,7 +89,7 @@ def train_probe(
             torch.manual_seed(options.seed)
             probe = Probe(levels.shape[1], levels.shape[2], len(classes), options.dropout).to(device)
             training = _Training(probe, levels, labels, options)
-            settings = {"probe": options.canonical(), "data": data.fingerprint, "student": _hash(student)}
+            settings = {"probe": options.canonical(), "data": data.fingerprint, "student": tensors_sha256(student)}
             objects: dict[str, Stateful] = {
                 "probe": probe,
                 "optimiser": training.optimiser,
@@ -171,9 +172,3 @@ def _label(classifier: Classifier, image_id: str) -> int:
     if name not in classifier.classes:
         raise UserError(f"parts.probe: {image_id} is of class {name}, of which there is no training image")
     return classifier.classes.index(name)
-
-
-def _hash(student: Agglomerator) -> str:
-    from regionflow.features.timm_load import tensors_sha256
-
-    return tensors_sha256(student.cpu() if student.start.device.type != "cpu" else student)
