@@ -124,11 +124,14 @@ def measure(module: str, given: argparse.Namespace) -> None:
     stale = {name for name in known if name[0] == module} - set(map(name_of, every))
     if stale:
         sys.exit(f"{EQUIVALENT.name} names what is no fault of {module}: {sorted(stale)}")
-    todo = [m for m in every if name_of(m) not in known and not m.is_safeguard]
-    random.Random(0).shuffle(todo)
-    counted = Counter(equivalent=len(every) - len(todo), **{"all": len(every)})
-    begin, sampled = time.monotonic(), todo[: given.sample]
+    sampled = [mutant for mutant in every if not mutant.is_safeguard]
+    random.Random(0).shuffle(sampled)
+    counted = Counter(equivalent=len(every) - len(sampled), **{"all": len(every)})
+    begin, sampled = time.monotonic(), sampled[: given.sample]
     for number, mutant in enumerate(sampled, 1):
+        if name_of(mutant) in known:
+            counted["equivalent"] += 1
+            continue
         line = record.known.get(mutant.key)
         if line is None or line["outcome"] == "unclear":
             line = record.add(mutant, trial(mutant, tests, limits, record.best()))
