@@ -146,6 +146,7 @@ def test_features_of_another_image_or_of_other_regions_are_refused(tmp_path):
 def test_values_that_are_not_finite_are_refused_with_the_first_row(tmp_path):
     path, _ = image_file(tmp_path, "a", 4)
     change_hdf5(path, lambda file: file["features"].__setitem__((slice(1, 3), 0), [np.nan, np.inf]))
+    change_hdf5(path, lambda file: file["status"].__setitem__(2, b"nearest"))
     with pytest.raises(BadFile, match="features of row 1 are not finite, but its status is 'pooled'"):
         read_pooled(path)
     change_hdf5(path, lambda file: file["status"].__setitem__(slice(1, 3), [b"nan", b"nan"]))
