@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
@@ -20,7 +22,7 @@ from regionflow.formats import rle
 from regionflow.formats.nesting import coverage, parents
 from regionflow.sam import masks
 from regionflow.sam.cleanup import remove_small_parts, suppress_duplicates
-from regionflow.sam.masks import FullSize, Thresholds
+from regionflow.sam.masks import FullMask, FullSize, Thresholds
 from regionflow.sam.options import AmgOptions
 
 CPU = torch.device("cpu")
@@ -75,6 +77,57 @@ def test_chunks_of_masks_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         if a is not None and b is not None:
             assert a.encode((80, 60), (0, 0), (80, 60)) == b.encode((80, 60), (0, 0), (80, 60))
             assert (a.box, a.stability) == (b.box, b.stability)
+
+
+@pytest.mark.parametrize(("elements", "together"), [(1, 1), (2 * 80 * 60, 2), (2 * 80 * 60 + 80, 2), (1 << 26, 5)])
+def test_a_card_holds_no_more_full_size_logits_than_allowed(
+    monkeypatch: pytest.MonkeyPatch, elements: int, together: int
+) -> None:
+    logits = torch.cat([smooth(seed, (16, 16), -2.0) for seed in range(5)])
+    full, limits = FullSize((16, 16), 64, (64, 50), (80, 60), CPU), Thresholds(0.0, 1.0, 0.0)
+    expected = [(m.box, m.stability, m.area) for m in full.masks(logits, limits) if m is not None]
+    enlarged, stack = [], torch.stack
+    monkeypatch.setattr(masks, "GPU_ELEMENTS", elements)
+    monkeypatch.setattr(torch, "stack", lambda parts: enlarged.append(len(parts[0])) or stack(parts))
+    found = full._on_gpu(logits, limits)
+    assert [(m.box, m.stability, m.area) for m in found if m is not None] == expected
+    assert enlarged == [min(together, 5 - first) for first in range(0, 5, together)]
+
+
+@pytest.mark.parametrize(
+    ("free", "pixels", "together"), [(8 * 3 * 4800, 1 << 30, 3), (0, 1 << 30, 1), (1 << 40, 4 * 4800, 4)]
+)
+def test_a_card_holds_as_many_masks_as_an_eighth_of_its_free_memory(
+    monkeypatch: pytest.MonkeyPatch, free: int, pixels: int, together: int
+) -> None:
+    monkeypatch.setattr(masks, "free_bytes", lambda device: free)
+    monkeypatch.setattr(masks, "GPU_PIXELS", pixels)
+    monkeypatch.setattr(FullSize, "_on_gpu", lambda self, some, thresholds: [len(some)] * len(some))
+    full = FullSize((16, 16), 64, (64, 50), (80, 60), CPU)
+    full.device = SimpleNamespace(type="pretended")  # type: ignore[assignment]
+    sizes = [min(together, 5 - first) for first in range(0, 5, together)]
+    assert full.masks(torch.zeros(5, 16, 16), Thresholds(0.0, 1.0, 0.0)) == [n for n in sizes for _ in range(n)]
+
+
+def plain_edges(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Spans down the columns, as flat column-major ranges; each lies in one column."""
+    spans = []
+    for x, column in enumerate(mask.T):
+        inside = np.flatnonzero(np.diff(np.r_[False, column, False].astype(int)))
+        spans.append(inside + x * len(mask))
+    return np.concatenate(spans)
+
+
+@given(hnp.arrays(np.bool_, (5, 4)), st.tuples(*[st.integers(0, 2)] * 4))
+def test_a_mask_of_a_crop_is_encoded_where_the_crop_lies(
+    mask: NDArray[np.bool_], margin: tuple[int, int, int, int]
+) -> None:
+    left, top, right, below = margin
+    whole = np.pad(mask, ((top, below), (left, right)))
+    full = FullMask(plain_edges(mask), (0, 0, 0, 0), 1.0)
+    assert full.encode((5, 4), (left, top), whole.shape) == rle.encode(whole)
+    assert full.area == mask.sum()
+    assert (full.holds(np.arange(20)) == mask.T.ravel()).all()
 
 
 def test_no_more_than_a_block_of_full_size_logits(monkeypatch: pytest.MonkeyPatch) -> None:
