@@ -58,14 +58,11 @@ class Record:
     """What is known of the faults of one module, kept in a file that grows line by line."""
 
     def __init__(self, module: str, tests: Sequence[str], keep_found: bool) -> None:
-        self.path = RECORDS / (module.removesuffix(".py").replace("/", ".") + ".jsonl")
+        self.path = _path_of(module)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        source = hashlib.sha256((SOURCES / module).read_bytes()).hexdigest()
+        source = _hash_of_source(module)
         self.head = {"source": source, "tests": _hash_of_tests(tests), "day": date.today().isoformat()}
-        text = self.path.read_text() if self.path.exists() else ""
-        # A line without an end is what a killed run was writing.
-        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        old, self.known = (lines[0], {line["key"]: line for line in lines[1:]}) if lines else ({}, {})
+        old, self.known = read_record(module)
         if old.get("source") != source:
             self.known = {}
         elif old["tests"] != self.head["tests"]:
@@ -85,6 +82,22 @@ class Record:
     def best(self) -> list[str]:
         """The tests that found faults, those that found most first."""
         return [test for test, _ in Counter(line["by"] for line in self.known.values() if line["by"]).most_common()]
+
+
+def read_record(module: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What a record was made of, and what it says of each fault; both empty without one."""
+    text = _path_of(module).read_text() if _path_of(module).exists() else ""
+    # A line without an end is what a killed run was writing.
+    lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return (lines[0], {line["key"]: line for line in lines[1:]}) if lines else ({}, {})
+
+
+def _path_of(module: str) -> Path:
+    return RECORDS / (module.removesuffix(".py").replace("/", ".") + ".jsonl")
+
+
+def _hash_of_source(module: str) -> str:
+    return hashlib.sha256((SOURCES / module).read_bytes()).hexdigest()
 
 
 def _hash_of_tests(tests: Sequence[str]) -> str:
@@ -126,45 +139,44 @@ def measure(module: str, given: argparse.Namespace) -> None:
         sys.exit(f"{EQUIVALENT.name} names what is no fault of {module}: {sorted(stale)}")
     sampled = [mutant for mutant in every if not mutant.is_safeguard]
     random.Random(0).shuffle(sampled)
-    counted = Counter(equivalent=len(every) - len(sampled), **{"all": len(every)})
+    unclear = 0
     begin, sampled = time.monotonic(), sampled[: given.sample]
     for number, mutant in enumerate(sampled, 1):
         if name_of(mutant) in known:
-            counted["equivalent"] += 1
             continue
         line = record.known.get(mutant.key)
         if line is None or line["outcome"] == "unclear":
             line = record.add(mutant, trial(mutant, tests, limits, record.best()))
             if line["outcome"] in ("survived", "unclear"):
                 print(f"{module}:{mutant.line}\t{line['outcome']}\t{mutant.before}\t{mutant.after}", flush=True)
-        counted[line["outcome"]] += 1
+        unclear += line["outcome"] == "unclear"
         if number % 50 == 0:
             print(f"{module}: {number} of {len(sampled)}, {time.monotonic() - begin:.0f} s", flush=True)
     last = trial(unchanged(module), tests, limits, record.best())
     if last.outcome != "survived":
         sys.exit(f"{module}: its tests do not pass without any fault, in the order of the last trials: {last.by}")
-    if counted["unclear"]:
-        sys.exit(f"{module}: of {counted['unclear']} faults nothing can be said; see {record.path}")
-    summary = {"module": module, "day": record.head["day"], "tried": len(sampled), **counted}
-    with record.path.with_suffix(".json").open("w") as file:
-        json.dump(summary, file)
+    if unclear:
+        sys.exit(f"{module}: of {unclear} faults nothing can be said; see {record.path}")
 
 
 def table(modules: Sequence[str]) -> tuple[str, float]:
-    """The rows of docs/reliability.md, and the share of faults found in all."""
-    rows, found, counted = [], 0, 0
+    """The rows of docs/reliability.md, from what is on record about the modules as they are; the share found in all."""
+    rows, found, counted, known = [], 0, 0, equivalent()
     for module in modules:
-        path = RECORDS / (module.removesuffix(".py").replace("/", ".") + ".json")
-        if path.exists():
-            some = Counter(json.loads(path.read_text(), parse_constant=None))
-            total = sum(some[outcome] for outcome in COUNTED)
-            caught = total - some["survived"]
-            found, counted = found + caught, counted + total
-            part = f"{caught} of {total} ({caught / max(1, total):.1%})"
-            extra = f"{some['broken']} | {some['equivalent']} | {some['survived']} | {some['day']}"
-            rows.append(f"| `{module}` | {some['all']} | {part} | {extra} |")
-    head = ["| module | faults | found | cannot be imported | equivalent | survivors | measured |", "|---" * 7 + "|"]
-    return "\n".join([*head, *rows]), found / max(1, counted)
+        head, lines = read_record(module)
+        if head.get("source") != _hash_of_source(module):
+            continue
+        every = list(mutants(module))
+        open_ones = [m for m in every if name_of(m) not in known and not m.is_safeguard]
+        some = Counter(lines[m.key]["outcome"] for m in open_ones if m.key in lines)
+        total = sum(some[outcome] for outcome in COUNTED)
+        caught = total - some["survived"]
+        found, counted = found + caught, counted + total
+        part = f"{some.total()} | {caught} of {total} ({caught / max(1, total):.1%}) | {some['broken']}"
+        rest = f"{len(every) - len(open_ones)} | {some['survived']} | {head['day']}"
+        rows.append(f"| `{module}` | {len(every)} | {part} | {rest} |")
+    head_row = "| module | faults | tried | found | cannot be imported | equivalent | survivors | measured |"
+    return "\n".join([head_row, "|---" * 8 + "|", *rows]), found / max(1, counted)
 
 
 def main() -> None:
