@@ -214,7 +214,7 @@ def test_a_module_with_prefix_makes_the_same_files(tmp_path):
     plain = Workspace(tmp_path / "plain", {"images": {"dir": "photos"}, "clusters": {"k": 4}})
     save_photos(plain.path("photos"), ["a.png", "holiday/b.png"])
     plain.snakemake("all", "export", "report")
-    plain.snakemake("--report")
+    plain.snakemake("all", "report", "--report")
     report = plain.path("report.html").read_text()
     assert "A folder of images as a region-level data set" in report
     assert "pooled over regions of kind" in report and "The figures of every variant" in report
