@@ -109,6 +109,13 @@ def test_a_card_holds_as_many_masks_as_an_eighth_of_its_free_memory(
     assert full.masks(torch.zeros(5, 16, 16), Thresholds(0.0, 1.0, 0.0)) == [n for n in sizes for _ in range(n)]
 
 
+def test_a_mask_whose_score_is_the_threshold_stays() -> None:
+    full = FullSize((16, 16), 64, (64, 50), (80, 60), CPU)
+    (mask,) = full.masks(torch.full((1, 16, 16), 5.0), Thresholds(0.0, 1.0, 1.0))
+    assert mask is not None and (mask.stability, mask.area) == (1.0, 80 * 60)
+    assert full.masks(torch.full((1, 16, 16), 5.0), Thresholds(0.0, 1.0, 1.01)) == [None]
+
+
 def plain_edges(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Spans down the columns, as flat column-major ranges; each lies in one column."""
     spans = []
@@ -146,6 +153,7 @@ def test_no_more_than_a_block_of_full_size_logits(monkeypatch: pytest.MonkeyPatc
     found = FullSize((16, 16), 64, (39, 64), size, CPU).masks(logits, Thresholds(0.0, 1.0, 0.1))[0]
     assert found is not None
     assert max(seen) <= masks.CPU_BLOCK * size[0]
+    assert sum(seen) < 2 * 0.1 * size[0] * size[1]  # twice, for two thresholds, and only around the mask
     mask = found.encode(size, (0, 0), size)
     assert rle.area(mask) > 2**23
     assert rle.bbox(mask)[2] * rle.bbox(mask)[3] < 0.05 * size[0] * size[1]
