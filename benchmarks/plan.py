@@ -38,16 +38,17 @@ for name in Inner.current().targets():
 
 @dataclass
 class Plan:
-    """Seconds and memory of one call of snakemake, and its jobs."""
+    """Wall and CPU seconds and memory of one call of snakemake, and its jobs."""
 
     images: int
     jobs: int
     seconds: float
+    cpu: float
     max_rss_gb: float
 
 
-def snakemake(folder: Path, *arguments: str, **runtime: object) -> tuple[str, float, float]:
-    """Output, seconds and peak memory in GB of one call."""
+def snakemake(folder: Path, *arguments: str, **runtime: object) -> tuple[str, float, float, float]:
+    """Output, wall and CPU seconds and peak memory in GB of one call."""
     pretended = str(folder.parent / "pretended")
     config = {"images": {"dir": "photos"}, "runtime": {"shard_images": 1000, **runtime}}
     (folder / "config.json").write_text(json.dumps(config))
@@ -64,14 +65,14 @@ def snakemake(folder: Path, *arguments: str, **runtime: object) -> tuple[str, fl
     output = (folder / "console.txt").read_text()
     if status:
         sys.exit(output[-5000:])
-    return output, seconds, usage.ru_maxrss / 1e6
+    return output, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e6
 
 
 def plan(folder: Path, images: int, **runtime: object) -> Plan:
     """Time a dry run."""
-    output, seconds, memory = snakemake(folder, "-n", **runtime)
+    output, seconds, cpu, memory = snakemake(folder, "-n", **runtime)
     total = re.findall(r"^total\s+(\d+)", output, re.MULTILINE)
-    return Plan(images, int(total[-1]) if total else 0, round(seconds, 1), round(memory, 2))
+    return Plan(images, int(total[-1]) if total else 0, round(seconds, 1), round(cpu, 1), round(memory, 2))
 
 
 def workspace(folder: Path, images: int) -> Path:
@@ -95,7 +96,7 @@ def main() -> None:
     if arguments.quick:
         images, most, whole = 5000, 20_000, 500
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    print(f"{'':28}{'images':>9}{'jobs':>9}{'seconds':>9}{'GB':>7}", flush=True)
+    print(f"{'':28}{'images':>9}{'jobs':>9}{'wall s':>9}{'CPU s':>9}{'GB':>7}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         pretended = Path(name) / "pretended/snakemake"
         pretended.mkdir(parents=True)
@@ -114,10 +115,14 @@ def main() -> None:
         "images": images,
         "sharded_100k_seconds": everything.seconds,
         "sharded_100k_gb": everything.max_rss_gb,
+        "sharded_100k_cpu": everything.cpu,
         "noop_100k_seconds": trusted.seconds,
+        "noop_100k_cpu": trusted.cpu,
         "noop_100k_checked_seconds": checked.seconds,
+        "noop_100k_checked_cpu": checked.cpu,
         "most": most,
         "sharded_1m_seconds": million.seconds,
+        "sharded_1m_cpu": million.cpu,
         "sharded_1m_gb": million.max_rss_gb,
         "whole": whole,
         "whole_seconds": one_level.seconds,
@@ -128,7 +133,7 @@ def main() -> None:
 
 def shown(title: str, measured: Plan) -> Plan:
     """Print a row at once: the next may take minutes."""
-    row = f"{measured.images:9}{measured.jobs:9}{measured.seconds:9.1f}{measured.max_rss_gb:7.2f}"
+    row = f"{measured.images:9}{measured.jobs:9}{measured.seconds:9.1f}{measured.cpu:9.1f}{measured.max_rss_gb:7.2f}"
     print(f"{title:28}{row}", flush=True)
     return measured
 
