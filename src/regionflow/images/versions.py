@@ -13,7 +13,7 @@ table.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ _THREADS = 4
 Stat = list[int]  # size in bytes, ns of the last change of content, ns of the last change of anything
 
 
-@dataclass
+@dataclass(slots=True)
 class Seen:
     """What is remembered of an image at one path."""
 
@@ -157,19 +157,37 @@ class _Hashes:
 
 def _load(memory: Path) -> dict[str, dict[str, Seen]]:
     try:
-        stored = json.loads(memory.read_text(encoding="utf-8"))
-        return {image: {p: Seen(*seen) for p, seen in paths.items()} for image, paths in stored["images"].items()}
+        images = json.loads(memory.read_bytes())["images"]
+        for image, paths in images.items():  # in its place: there may be a million
+            images[image] = {path: Seen(*seen) for path, seen in paths.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
+    return dict(images)
 
 
 def _save(memory: Path, known: Mapping[str, Mapping[str, Seen]]) -> None:
-    stored = {image: {p: [s.stat, s.sha256, s.version] for p, s in paths.items()} for image, paths in known.items()}
-    content = json.dumps({"images": stored}, separators=(",", ":")).encode()
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         draft = memory.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_bytes(content)
+        with draft.open("wb") as file:
+            file.writelines(_lines(known))
         draft.replace(memory)
     except OSError as error:
         raise UserError(f"{memory} cannot be written ({error}): a changed image would not be seen") from error
+
+
+def _lines(known: Mapping[str, Mapping[str, Seen]]) -> Iterator[bytes]:
+    """The memory as JSON, image by image: as one text a million of them would take half a gigabyte."""
+    before = b'{"images":{'
+    for image, paths in known.items():
+        seen = {path: [at.stat, at.sha256, at.version] for path, at in paths.items()}
+        yield before + _compact(image) + b":" + _compact(seen)
+        before = b",\n"
+    yield (b"" if known else before) + b"}}"
+
+
+def _compact(value: object) -> bytes:
+    return _ENCODE(value).encode()
+
+
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
