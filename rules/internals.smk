@@ -31,6 +31,12 @@ def compare_newest_by_time():
     _IOFile.is_checksum_eligible = eligible
 
 
+def leave_other_rules_alone(allowed):
+    """Have files of other rules taken as they are: an input that is named by its rule would run it, allowed or not."""
+    for known in workflow.rules:
+        known.dependencies = {file: maker for file, maker in known.dependencies.items() if maker in allowed}
+
+
 def before_planning(workflow, act):
     """Call `act` when the targets are known and the rules are read, before Snakemake plans."""
     original = workflow._prepare_dag
@@ -53,9 +59,14 @@ def after_planning(workflow, act):
     workflow._build_dag = build
 
 
+IS_MODULE = len(workflow.modifier_stack) > 1  # while a workflow that uses this one reads it
+
+
 def whole_plan_only():
     """Why this command needs Snakemake's plan of every job, as part of a sentence; None for a plain run."""
     settings, plugin = workflow.dag_settings, workflow.executor_plugin
+    if IS_MODULE:
+        return "it is a module of another workflow, which may read any file of it"
     if plugin is None:
         return "this command shows or cleans files of single jobs"
     if plugin.common_settings.touch_exec:

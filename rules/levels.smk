@@ -14,6 +14,8 @@ LEVELS = {"shards": {}, "phases": {}, "wishes": {}}
 
 def plan_levels():
     """Divide the work into shards where the set is large: the targets become the summaries of all shards and phases."""
+    if INNER:
+        leave_other_rules_alone(INNER.phase.rules)
     cluster = workflow.remote_exec or workflow.resource_settings.nodes is not None
     size = 0 if INNER else shards.shard_size(CONFIG.runtime.shard_images, len(IMAGES), cluster)
     if not size:

@@ -178,7 +178,7 @@ def test_all_kinds_of_mistakes_are_told_in_one_round(folder):
 MODULE = """
 module regionflow:
     snakefile: "{root}/Snakefile"
-    config: {{"images": {{"dir": "photos"}}, "clusters": {{"k": 4}}}}
+    config: {{"images": {{"dir": "photos"}}, "clusters": {{"k": 4}}, "runtime": {{"shard_images": 1}}}}
     prefix: "projects/first"
 
 use rule * from regionflow as regionflow_*
@@ -204,6 +204,7 @@ def test_a_module_with_prefix_is_planned(tmp_path):
     assert len(outputs) > 20
     assert all(path.startswith("projects/first/results/") for line in outputs for path in line.split(", "))
     assert "projects/first/projects" not in planned.stdout
+    assert "not in shards, since it is a module of another workflow" in planned.stdout
 
 
 @pytest.mark.slow

@@ -180,3 +180,25 @@ def test_without_ground_truth_it_says_so(tmp_path):
     save_photos(workspace.path("photos"), NAMES[:2])
     run = workspace.snakemake("evaluate", "-n", ok=False)
     assert run.code and "truth: names no ground truth to evaluate against" in run.output
+
+
+@pytest.mark.slow
+def test_in_shards_the_scores_are_the_same(evaluated: Workspace, tmp_path: Path) -> None:
+    shards = Workspace(tmp_path / "shards", {**evaluated.config, "runtime": {"shard_images": 2}})
+    for name in ("photos", "truth"):
+        shutil.copytree(evaluated.path(name), shards.path(name))
+    for name in ("classes.csv", "examples.tsv"):
+        shutil.copy2(evaluated.path(name), shards.path(name))
+    shards.snakemake("evaluate")
+    scores, expected = (
+        {path.relative_to(w.path("results")): path.read_bytes() for path in w.path("results/evaluation").rglob("*.*")}
+        for w in (shards, evaluated)
+    )
+    side_by_side = Path("evaluation/masks.tsv")  # has the seconds that masks took
+    assert {**scores, side_by_side: b""} == {**expected, side_by_side: b""}
+    rows, expected_rows = (
+        [{k: v for k, v in row.items() if "seconds" not in k} for row in table(w.path(f"results/{side_by_side}"))]
+        for w in (shards, evaluated)
+    )
+    assert rows == expected_rows
+    assert "Nothing to be done" in shards.snakemake("-n", "evaluate").output

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from PIL import Image
 from snakemake.utils import update_config
 
 from helpers import nested
+from helpers.digest import digest
 from helpers.forked import snakemake
 from helpers.planned import jobs_in
-from helpers.workflow import ROOT
+from helpers.workflow import ROOT, Workspace
 from regionflow.formats.part_set import PartSet
 from regionflow.formats.parts import read_part_masks, read_part_targets
 from regionflow.run import stage
@@ -151,3 +153,15 @@ def test_every_preset_is_planned(tmp_path: Path, name: str) -> None:
     plan = snakemake(tmp_path, configuration, "-n", "parts")
     assert plan.code == 0, plan.output
     assert "rule parts_model:" in plan.output
+
+
+@pytest.mark.slow
+def test_in_shards_the_files_are_the_same(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results.parents[1] / "photos", tmp_path / "photos")
+    shards = Workspace(tmp_path, {**CONFIG, "runtime": {"shard_images": 3}})
+    shards.snakemake("parts")
+    made = {path.relative_to(tmp_path / "results/parts") for path in tmp_path.glob("results/parts/**/*.*")}
+    assert made == {path.relative_to(results) for path in results.rglob("*.*")}
+    for name in ("masks/train/a/1.json.gz", "targets/val/a/5.h5", "islands/val/b/6.json"):
+        assert digest(tmp_path / "results/parts" / name) == digest(results / name), name
+    assert "Nothing to be done" in shards.snakemake("-n", "parts").output
