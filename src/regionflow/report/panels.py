@@ -147,7 +147,7 @@ def _with_names(
     """The overlay of a map of classes, each class's name in the middle of its largest patch."""
     view = _fitted(overlay(image, labels, palette(len(names)), alpha=0.7), max_side)
     size = view.shape[1], view.shape[0]
-    small = cv2.resize(labels.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST)
+    small = cv2.resize(labels.astype(np.int32), size, interpolation=cv2.INTER_NEAREST)
     for value in np.unique(small[small > 0]).tolist():
         # The pixel farthest from the edge of the class; a class on a few pixels keeps its name to itself.
         depth = cv2.distanceTransform(np.pad(small == value, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]

@@ -46,7 +46,7 @@ class Classes:
     """One class per region, in the order of the masks, and the label map [H, W] with the shares of its pixels."""
 
     regions: list[RegionClass]
-    map: NDArray[np.uint16]
+    map: NDArray[np.uint32]
     shares: dict[str, float]
 
 
@@ -138,7 +138,7 @@ def _region_rows(
 
 def _pixel_labels(
     dense: Scores | None, size: tuple[int, int], options: FusionOptions, table: ClassTable | None
-) -> NDArray[np.uint16] | None:
+) -> NDArray[np.uint32] | None:
     """The class of every pixel by the dense map, renamed; None without one."""
     if dense is None:
         return None
@@ -150,10 +150,10 @@ def _pixel_labels(
 
 
 def _painted(
-    classes: list[RegionClass], owners: NDArray[np.unsignedinteger], fill: NDArray[np.uint16] | None
+    classes: list[RegionClass], owners: NDArray[np.unsignedinteger], fill: NDArray[np.uint32] | None
 ) -> Classes:
     """The label map: pixels of a region have its class, the others that of `fill`."""
-    painted = np.array([NONE, *(region.value for region in classes)], np.uint16)[owners]
+    painted = np.array([NONE, *(region.value for region in classes)], np.uint32)[owners]
     by_dense = np.array([True, *(region.decided_by == "dense" for region in classes)])[owners]
     if fill is not None:
         painted = np.where(owners == 0, fill, painted)
@@ -171,7 +171,7 @@ def region_means(dense: Scores, masks: Sequence[rle.Rle], size: tuple[int, int])
     return out
 
 
-def dense_labels(dense: Scores, height: int, width: int, min_score: float = 0.0) -> NDArray[np.uint16]:
+def dense_labels(dense: Scores, height: int, width: int, min_score: float = 0.0) -> NDArray[np.uint32]:
     """The likeliest class + 1 of every pixel [height, width], bilinearly between the cells of [C, h, w]; 0 for none.
 
     None wins where more is missing to a sum of 1 than any class has, and where no class reaches `min_score`.
@@ -180,7 +180,7 @@ def dense_labels(dense: Scores, height: int, width: int, min_score: float = 0.0)
     top, bottom, down = geometry.taps(0)
     left, right, across = geometry.taps(1)
     along = across.astype(np.float32)
-    out = np.zeros((height, width), np.uint16)
+    out = np.zeros((height, width), np.uint32)
     step = max(1, _BLOCK // max(1, len(dense) * width))
     for start in range(0, height, step):
         rows = slice(start, start + step)
@@ -209,7 +209,7 @@ def _likeliest(row: Scores, options: FusionOptions, table: ClassTable | None) ->
     return best + 1, top
 
 
-def _majority(labels: NDArray[np.uint16], mask: rle.Rle) -> int:
+def _majority(labels: NDArray[np.uint32], mask: rle.Rle) -> int:
     """The most frequent label under a mask; the lowest of equals. 0 for an empty mask."""
     x, y, w, h = rle.bbox(mask)
     box = slice(y, y + h), slice(x, x + w)
@@ -222,7 +222,7 @@ def _owners(masks: Sequence[rle.Rle], height: int, width: int) -> NDArray[np.uns
     return to_label_map(masks, range(1, len(masks) + 1), height, width)
 
 
-def _shares(labels: NDArray[np.uint16], by_dense: NDArray[np.bool_]) -> dict[str, float]:
+def _shares(labels: NDArray[np.uint32], by_dense: NDArray[np.bool_]) -> dict[str, float]:
     """Shares of the pixels whose class comes from regions, from the dense map, and that have none; sum 1."""
     total = max(1, labels.size)
     dense = np.count_nonzero((labels != NONE) & by_dense) / total

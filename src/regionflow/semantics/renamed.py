@@ -22,7 +22,7 @@ class Renamed:
     def __init__(self, options: RenamedOptions, device: str = "cpu") -> None:
         self._tables = options.tables
 
-    def rename(self, semantics: Semantics, labels: NDArray[np.integer]) -> tuple[Semantics, NDArray[np.uint16]]:
+    def rename(self, semantics: Semantics, labels: NDArray[np.integer]) -> tuple[Semantics, NDArray[np.uint32]]:
         """The classes of an image and its label map [H, W] by the tables.
 
         Raises BadClassTable if the tables do not go with the classes.

@@ -40,9 +40,9 @@ class ClassTable:
         np.add.at(out, self.index, scores)
         return out
 
-    def merge_labels(self, labels: NDArray[np.integer]) -> NDArray[np.uint16]:
+    def merge_labels(self, labels: NDArray[np.integer]) -> NDArray[np.uint32]:
         """Labels with 0 for none and c + 1 for a class, renamed."""
-        return np.concatenate([[0], self.index + 1]).astype(np.uint16)[labels]
+        return np.concatenate([[0], self.index + 1]).astype(np.uint32)[labels]
 
 
 def read_table(name: str, sources: Sequence[str], things: Sequence[bool] | None = None) -> ClassTable:

@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from regionflow.formats import rle
+from regionflow.formats.labels import read_label_map, write_label_map
 from regionflow.semantics.fuse import (
     FusionOptions,
     LabelScores,
@@ -144,3 +145,16 @@ def test_the_visible_part_of_a_region_excludes_smaller_ones_and_a_hidden_region_
     assert seen == [hidden[0], hidden[1], hidden[2]]
     whole, part = looked_at(MASKS, H, W, FusionOptions(visible=True, erode=False))
     assert (rle.decode(whole) == (WHOLE & ~PART)).all() and (rle.decode(part) == PART).all()
+
+
+def test_more_classes_than_16_bits_hold_are_told_apart(tmp_path):
+    count = 70_000
+    rows, dense = np.zeros((2, count + 1), np.float32), np.zeros((count, 2, 2), np.float32)
+    rows[0, 66_000], rows[1, count - 1], dense[65_536] = 1, 1, 1
+    table = ClassTable([f"t{i}" for i in range(count)], np.arange(count)[::-1].copy())
+    fused = fuse(LabelScores(regions=rows, dense=dense), REGIONS, (H, W), FusionOptions())
+    assert [region.value for region in fused.regions] == [66_001, count]
+    assert (fused.map[6, 6], fused.map[12, 12], fused.map[0, 0]) == (66_001, count, 65_537)
+    write_label_map(tmp_path / "a.png", fused.map, "a")
+    assert np.array_equal(read_label_map(tmp_path / "a.png", "a", (H, W)), fused.map)
+    assert table.merge_labels(fused.map)[0, 0] == count - 65_536
