@@ -1,7 +1,9 @@
 """Paths to which Snakemake gives a meaning of its own: images may lie anywhere, other files are refused by name."""
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from helpers.forked import snakemake
 from helpers.scenes import save_photos
@@ -49,3 +51,22 @@ def test_images_may_lie_in_a_folder_of_any_name(tmp_path, name):
     plan = snakemake(tmp_path, configuration, "-n")
     assert plan.code == 0, plan.output
     assert plan.jobs()["masks"] == 1
+
+
+@pytest.mark.parametrize("name", ["{x}", "<logs>"])
+def test_ground_truth_and_names_of_clusters_may_lie_anywhere(tmp_path, name):
+    save_photos(tmp_path / "photos", ["a.png"])
+    (tmp_path / name).mkdir()
+    Image.fromarray(np.zeros((96, 120), np.uint8)).save(tmp_path / name / "a.png")
+    (tmp_path / name / "names.csv").write_text("value,name\n0,sky\n")
+    truth = {"type": "label_maps", "dir": name, "values": "classes", "classes": f"{name}/names.csv"}
+    values = {"images": {"dir": "photos"}, "truth": truth, "exports": {"class_list": f"{name}/names.csv"}}
+    configuration = tmp_path / "config.yaml"
+    configuration.write_text(yaml.safe_dump(values))
+    plan = snakemake(tmp_path, configuration, "-n", "evaluate", "export", "results/report/evaluation.html")
+    assert plan.code == 0, plan.output
+    assert plan.jobs()["cluster_scores"] == 1
+    (tmp_path / name / "a.png").unlink()
+    (tmp_path / name / "names.csv").unlink()
+    gone = snakemake(tmp_path, configuration, "-n", "evaluate")
+    assert gone.code != 0 and f"{name}/names.csv is not there" in gone.output
