@@ -1,11 +1,16 @@
 """The limit of open files: a set of any size is read and clustered to the same numbers whatever `ulimit -n` is."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from helpers.digest import digests
+from helpers.scenes import save_photos
+from helpers.workflow import ROOT
 
 PROGRAM = """
 import hashlib, json, resource, sys
@@ -62,3 +67,20 @@ def test_more_images_than_open_files(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_2000_images_at_64_open_files(tmp_path: Path) -> None:
     equal_under_a_limit(tmp_path, 2000, 64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [120, 2000])
+def test_a_run_at_64_open_files_equals_one_without_a_limit(tmp_path: Path, count: int) -> None:
+    for side in ("limited", "free"):
+        save_photos(tmp_path / side / "photos", [f"{number:04}.png" for number in range(count)], height=12, width=16)
+        for photo in (tmp_path / side / "photos").iterdir():
+            os.utime(photo, (0, 0))  # images.tsv tells the time
+        (tmp_path / side / "config.json").write_text('{"images": {"dir": "photos"}, "clusters": {"k": 4}}')
+        command = f"{sys.executable} -m snakemake -s {ROOT}/Snakefile --cores 1 --configfile config.json"
+        limit = "ulimit -n 64; " if side == "limited" else ""
+        done = subprocess.run(
+            ["bash", "-c", f"{limit}exec {command}"], cwd=tmp_path / side, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert digests(tmp_path / "limited") == digests(tmp_path / "free")

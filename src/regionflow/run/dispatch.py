@@ -7,6 +7,7 @@ the next one when one is over, whatever the process that dispatches is busy with
 import contextlib
 import itertools
 import os
+import resource
 import subprocess
 import threading
 import time
@@ -20,6 +21,10 @@ from regionflow.run import client
 LONG = 1.0
 SECONDS = 0.3
 """How long a request of several jobs should take: a slot is not blocked for long, and a pause between is small."""
+ENOUGH_FILES = 8192
+"""Open files that a process is allowed, where the system lets it: more than all slots of a large machine need."""
+OTHER_FILES = 32
+"""Open files that are none of a job's log: sockets, locks, libraries, what a stage reads and writes."""
 FOR_A_CARD = 8
 """Jobs in a request to a slot with a card, however long they are: images are read and files written beside its work."""
 
@@ -49,10 +54,11 @@ class Work:
 
 @dataclass
 class Paces:
-    """About how many seconds a job of each kind takes, from those that were done."""
+    """About how many seconds a job of each kind takes, from those that were done; `most` is the limit of a request."""
 
     _seconds: dict[Hashable, float] = field(default_factory=dict)
     _on_card: set[Hashable] = field(default_factory=set)
+    most: int = client.MOST
 
     def learn(self, kind: Hashable, seconds: float, on_card: bool = False) -> None:
         """A job took that long, in a slot with a card or without; the first ones also load code and models."""
@@ -66,11 +72,25 @@ class Paces:
         seconds = self._seconds.get(kind)
         if seconds is None:
             return 1
-        return max(FOR_A_CARD if kind in self._on_card else 1, min(client.MOST, int(SECONDS / max(seconds, 1e-6))))
+        of_pace = int(SECONDS / max(seconds, 1e-6))
+        return min(self.most, max(FOR_A_CARD if kind in self._on_card else 1, of_pace))
 
     def ahead(self, kind: Hashable) -> int:
         """How many jobs of the kind may wait for a slot or be in it: two requests of short ones or for a card."""
         return 2 * self.at_once(kind) if self._seconds.get(kind, LONG) < LONG or kind in self._on_card else 1
+
+
+def most_in_a_request(slots: int) -> int:
+    """How many jobs the limit of open files lets a request of each slot have; the limit is raised as far as it can be.
+
+    A resident has two files for the log of each of its jobs, this process one for each of all.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < ENOUGH_FILES:
+        soft = ENOUGH_FILES if hard == resource.RLIM_INFINITY else max(soft, min(hard, ENOUGH_FILES))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    room = ENOUGH_FILES if soft == resource.RLIM_INFINITY else soft
+    return max(1, min(client.MOST, (room - OTHER_FILES) // (4 * max(1, slots))))
 
 
 PACES = Paces()
@@ -89,6 +109,7 @@ class Dispatcher:
         self._watchers: list[subprocess.Popen[bytes]] = []
         self._over = False
         self._number = itertools.count(1)
+        PACES.most = most_in_a_request(sum(int(os.environ[f"REGIONFLOW_{pool}_SLOTS"]) for pool in ("GPU", "CPU")))
 
     def submit(self, jobs: Collection[Work]) -> None:
         """Have jobs done; each is told when it is over. Threads are started as they are needed."""

@@ -1,6 +1,7 @@
 """Jobs handed to residents from one process: several in a request, each with its own log, file, and failure."""
 
 import json
+import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -276,3 +277,34 @@ def test_a_card_has_several_jobs_in_a_request_however_long_they_are() -> None:
     assert (paces.at_once("sam"), paces.ahead("sam")) == (8, 16)
     paces.learn("sam", 0.01, on_card=True)
     assert (paces.at_once("sam"), paces.ahead("sam")) == (30, 60)
+
+
+@pytest.mark.parametrize(
+    ("limits", "slots", "most", "raised"),
+    [
+        ((64, 64), 1, 8, None),
+        ((64, 64), 2, 4, None),
+        ((32, 32), 1, 1, None),
+        ((1024, 1024), 16, 15, None),
+        ((1024, 524288), 16, 64, (8192, 524288)),
+        ((1024, 2048), 2, 64, (2048, 2048)),
+        ((1024, resource.RLIM_INFINITY), 1, 64, (8192, resource.RLIM_INFINITY)),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), 1, 64, None),
+        ((65536, 65536), 1, 64, None),
+    ],
+)
+def test_a_request_has_as_many_jobs_as_files_may_be_open(
+    monkeypatch: pytest.MonkeyPatch,
+    limits: tuple[int, int],
+    slots: int,
+    most: int,
+    raised: tuple[int, int] | None,
+) -> None:
+    told = []
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, new: told.append(new))
+    assert dispatch.most_in_a_request(slots) == most
+    assert [new for new in told if new != limits] == ([] if raised is None else [raised])
+    paces = Paces(most=most)
+    paces.learn("quick", 1e-6, on_card=True)
+    assert paces.at_once("quick") == most
