@@ -207,6 +207,10 @@ def test_a_module_with_prefix_is_planned(tmp_path):
     assert "not in shards, since it is a module of another workflow" in planned.stdout
 
 
+# In COCO files, relative to them: a module with prefix lies deeper.
+_ROOT_OF_IMAGES = re.compile(rb'"images_root":"(\.\./)+photos"')
+
+
 @pytest.mark.slow
 def test_a_module_with_prefix_makes_the_same_files(tmp_path):
     inside = in_module(tmp_path / "module")
@@ -225,4 +229,5 @@ def test_a_module_with_prefix_makes_the_same_files(tmp_path):
     assert {p.relative_to(prefixed) for p in prefixed.rglob("*.*")} == made
     for name in made:
         if name.suffix in (".json", ".png", ".csv"):
-            assert (prefixed / name).read_bytes() == plain.path(f"results/{name}").read_bytes(), name
+            there, here = ((root / name).read_bytes() for root in (prefixed, plain.path("results")))
+            assert _ROOT_OF_IMAGES.sub(b"", there) == _ROOT_OF_IMAGES.sub(b"", here), name
