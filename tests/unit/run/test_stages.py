@@ -19,7 +19,7 @@ NAMES = {
     "image": "a",
 }
 READ = {"masks", "features", "superpixels", "overlay", "page", "report_index", "evaluation_page", "coco_photo"}
-READ |= {"images", "parts_masks", "parts_targets", "parts_set", "parts_islands"}
+READ |= {"images", "parts_masks", "parts_targets", "parts_set", "parts_islands", "parts_page"}
 TRUTH = {"mask_scores", "region_scores", "cluster_scores", "semantics_scores", "evaluation_page"}
 FITTED = {"labels", "contact_sheet", "cluster_scores", "classes"}
 NAMED = {"coco", "metadata", "contact_sheet", "classes"}

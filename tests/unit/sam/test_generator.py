@@ -174,7 +174,8 @@ def test_points_are_skipped_only_inside_masks_found_before(sam: nn.Module, monke
 
 def test_no_point_is_skipped_for_masks_that_are_not_good_enough(sam: nn.Module) -> None:
     plain = generate(sam, IMAGE, low())
-    found = generate(sam, IMAGE, low(skip_covered_iou=10.0))
+    never = low(skip_covered_iou=1.0).model_copy(update={"skip_covered_iou": 10.0})  # above what options may be
+    found = generate(sam, IMAGE, never)
     assert {tuple(a["point_coords"][0]) for a in found} == {tuple(a["point_coords"][0]) for a in plain}
 
 
