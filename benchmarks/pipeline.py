@@ -188,9 +188,7 @@ def features_script(folder: Path, out: Path, settings: dict[str, Any]) -> None:
     for name, image in photos_of(folder):
         pixels = ((torch.tensor(image).permute(2, 0, 1).float() / 255 - mean) / std)[None].to(settings["device"])
         with torch.inference_mode():
-            (maps,) = model.forward_intermediates(
-                pixels[None].to(settings["device"]), indices=[-1], norm=True, intermediates_only=True
-            )
+            (maps,) = model.forward_intermediates(pixels, indices=[-1], norm=True, intermediates_only=True)
         np.save(out / f"{name}.npy", maps[0].cpu().numpy())
 
 
