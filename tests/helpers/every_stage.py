@@ -1,6 +1,5 @@
 """Every stage on a few small photos, in this process, as residents would run them: one file of every kind."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,9 @@ import yaml
 from PIL import Image
 
 from helpers.forked import snakemake
-from helpers.planned import jobs_in
+from helpers.planned import SCRIPTS, begun, jobs_in
 from helpers.scenes import save_photos
 from helpers.small_sam import LOW_THRESHOLDS
-from helpers.workflow import ROOT
 from regionflow.formats.shards import summarize, write_summary
 from regionflow.run import origins, stage
 from regionflow.run.job import Job
@@ -74,13 +72,8 @@ def run(folder: Path) -> list[Job]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for description in jobs_in(plan.output):
-            job, outputs = stage.read(json.dumps(description), "test", "cpu", models)
-            for _, final in outputs:
-                final.parent.mkdir(parents=True, exist_ok=True)
-            with origins.kept(job, outputs):
-                stage.run(job, ROOT / "workflow/scripts")
-            for temporary, final in outputs:
-                temporary.replace(final)
+            with begun(description, models) as (job, outputs), origins.kept(job, outputs):
+                stage.run(job, SCRIPTS)
             jobs.append(job)
         for shard, images in (("0", IMAGES[:2]), ("1", IMAGES[2:]), ("set", IMAGES)):  # as an inner run ends
             made, _ = summarize(["results/masks/small/{image}.json"], dict.fromkeys(images, ".png"), len(images))

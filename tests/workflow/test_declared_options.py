@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from helpers.forked import snakemake
-from helpers.planned import jobs_in
+from helpers.planned import SCRIPTS, begun, jobs_in
 from helpers.recorded_options import Reads, watching
 from helpers.scenes import save_photos
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
@@ -256,18 +256,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
 
 def run_watched(description: Mapping[str, Any], config: Config, into: Ran, models: ModelCache) -> None:
     """Run one job and add what it reads."""
-    job, outputs = stage.read(json.dumps(description), "test", "cpu", models)
-    for _, final in outputs:
-        final.parent.mkdir(parents=True, exist_ok=True)
-    into.reads.objects.clear()
-    into.reads.files.clear()
-    with watching(job, into.reads) as watched:
-        stage.run(watched, ROOT / "workflow/scripts")
-    into.declared.update(leaves(STAGES[job.stage].options(config, job.names)))
-    into.problems += wrong_variants(job, config, into.reads)
-    into.problems += unknown_files(job, into.reads.files)
-    for temporary, final in outputs:
-        temporary.replace(final)
+    with begun(description, models) as (job, _):
+        into.reads.objects.clear()
+        into.reads.files.clear()
+        with watching(job, into.reads) as watched:
+            stage.run(watched, SCRIPTS)
+        into.declared.update(leaves(STAGES[job.stage].options(config, job.names)))
+        into.problems += wrong_variants(job, config, into.reads)
+        into.problems += unknown_files(job, into.reads.files)
 
 
 def leaves(options: Mapping[str, Any], prefix: str = "") -> Iterator[Leaf]:

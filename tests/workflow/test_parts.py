@@ -14,7 +14,7 @@ from snakemake.utils import update_config
 from helpers import nested
 from helpers.digest import digest
 from helpers.forked import snakemake
-from helpers.planned import jobs_in
+from helpers.planned import SCRIPTS, begun, jobs_in
 from helpers.workflow import ROOT, Workspace
 from regionflow.formats.part_set import PartSet
 from regionflow.formats.parts import read_part_masks, read_part_targets
@@ -49,12 +49,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for description in jobs_in(plan.output):
-            job, outputs = stage.read(json.dumps(description), "test", "cpu", models)
-            for _, final in outputs:
-                final.parent.mkdir(parents=True, exist_ok=True)
-            stage.run(job, ROOT / "workflow/scripts")
-            for temporary, final in outputs:
-                temporary.replace(final)
+            with begun(description, models) as (job, _):
+                stage.run(job, SCRIPTS)
     return folder / "results/parts"
 
 

@@ -23,10 +23,9 @@ from pyarrow import parquet
 from safetensors.torch import load_file
 
 from helpers.forked import snakemake
-from helpers.planned import jobs_in
+from helpers.planned import SCRIPTS, begun, jobs_in
 from helpers.scenes import save_photos
 from helpers.small_sam import LOW_THRESHOLDS
-from helpers.workflow import ROOT
 from regionflow.run import stage
 from regionflow.run.job import ModelCache
 from regionflow.run.stages import STAGES
@@ -168,14 +167,10 @@ def written(tmp_path_factory) -> dict[str, dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for description in jobs_in(plan.output):
-            job, outputs = stage.read(json.dumps(description), "test", "cpu", models)
+            with begun(description, models) as (job, outputs):
+                stage.run(job, SCRIPTS)
             entry = stages.setdefault(job.stage, {"version": STAGES[job.stage].version, "outputs": {}})
-            for _, final in outputs:
-                final.parent.mkdir(parents=True, exist_ok=True)
-            stage.run(job, ROOT / "workflow/scripts")
-            for temporary, final in outputs:
-                temporary.replace(final)
-                entry["outputs"][str(final)] = summary(final)
+            entry["outputs"] |= {str(final): summary(final) for _, final in outputs}
     if os.environ.get("REGIONFLOW_RECORD"):
         RECORD.write_text(one_line_per_file(stages))
     return stages
