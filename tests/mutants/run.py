@@ -49,7 +49,7 @@ MODULES: dict[str, list[str]] = {
     "run/stages.py": ["unit/run/test_stages.py"],
     "sam/cleanup.py": ["unit/sam/test_cleanup.py", "unit/sam/test_masks.py"],
     "sam/masks.py": ["unit/sam/test_masks.py"],
-    "sam/generator.py": ["unit/sam/test_generator.py", "reference/test_amg.py"],
+    "sam/generator.py": ["unit/sam/test_generator_parts.py"],
 }
 COUNTED = ("found", "slow", "crashed", "survived")
 

@@ -165,7 +165,7 @@ def _check_chunks(data: bytes) -> None:
             raise ValueError("it is cut off")
         (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
         end = at + 8 + length
-        if end + 4 > len(data) or struct.unpack_from(">I", data, end)[0] != zlib.crc32(data[at + 4 : end]):
+        if data[end : end + 4] != zlib.crc32(data[at + 4 : end]).to_bytes(4, "big"):
             raise ValueError(f"a chunk at byte {at} does not have its checksum")
         at = end + 4
     if at != len(data):

@@ -87,7 +87,8 @@ def generate(
     Raises:
         ValueError: the image is not uint8 [H, W, 3] with pixels in it.
     """
-    return begin(sam, [image], options, points_per_batch=points_per_batch)[0](at_once)()
+    (on_card,) = begin(sam, [image], options, points_per_batch=points_per_batch)
+    return on_card(at_once)()
 
 
 def begin(
@@ -307,7 +308,7 @@ def _cut_by_crop(mask: FullMask, crop: Crop) -> bool:
     return bool(is_box_near_crop_edge(torch.tensor([mask.box]), list(crop.box), [0, 0, width, height])[0])
 
 
-def _nms(boxes: NDArray[np.int64], scores: Tensor, thresh: float, size: tuple[int, int] = (2, 2)) -> NDArray[np.int64]:
+def _nms(boxes: NDArray[np.int64], scores: Tensor, thresh: float, size: tuple[int, int]) -> NDArray[np.int64]:
     """Indices that survive non-maximum suppression of boxes in an image of that height and width, best first.
 
     segment-anything's boxes go from the first to the last pixel. In an image one pixel high or wide none has an area,

@@ -36,6 +36,7 @@ def test_resize_keeps_the_aspect_ratio_and_pads_the_rest() -> None:
     assert Geometry.resize(300, 600, 140, "long", 14) == Geometry((300, 600), (70, 140), (0, 0), (70, 140), (5, 10))
     assert Geometry.resize(300, 600, 50, "short", 14) == Geometry((300, 600), (50, 100), (3, 6), (56, 112), (4, 8))
     assert Geometry.resize(3, 5000, 100, "long", 14).resized == (1, 100)
+    assert Geometry.resize(5000, 3, 100, "long", 14).resized == (100, 1)
 
 
 def test_square_puts_the_image_top_left() -> None:
@@ -61,6 +62,18 @@ def test_weights_of_a_pixel_sum_to_one_and_interpolate_positions(geometry: Geome
         pixel = np.arange(geometry.image[axis]) + 0.5
         place = geometry.offset[axis] + pixel * geometry.resized[axis] / geometry.image[axis]
         np.testing.assert_allclose(matrix @ centres, np.clip(place, centres[0], centres[-1]), atol=1e-9)
+
+
+@given(geometries())
+def test_pixels_outside_of_the_outermost_centres_read_one_cell_alone(geometry: Geometry) -> None:
+    for axis, cells in enumerate(geometry.grid):
+        lower, upper, fraction = geometry.taps(axis)
+        pixel = np.arange(geometry.image[axis]) + 0.5
+        place = geometry.offset[axis] + pixel * geometry.resized[axis] / geometry.image[axis]
+        in_grid = place * cells / geometry.padded[axis] - 0.5
+        before, after = in_grid < -1e-9, in_grid > cells - 1 + 1e-9
+        assert (lower[before] == 0).all() and (fraction[before] == 0).all()
+        assert (upper[after] == cells - 1).all() and (lower[after] == cells - 1).all() and (fraction[after] == 0).all()
 
 
 @given(geometries(), st.data())

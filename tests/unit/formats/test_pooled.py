@@ -75,6 +75,26 @@ def test_blocks_are_put_together_in_order(tmp_path, monkeypatch):
     assert SetColumn(tmp_path / "set.h5", "image")[:].tolist() == [0] * 2 + [1] * 4 + [3] * 7 + [4]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "blocks"),
+    [((2, 4, 0, 7, 1), [6, 7, 1]), ((5, 4, 1), [5, 5]), ((5, 5), [5, 5]), ((3, 1), [4]), ((0,), [])],
+)
+def test_a_set_is_written_as_many_rows_at_a_time_as_make_a_block(tmp_path, monkeypatch, sizes, blocks):
+    """No more, for the memory; no fewer, as HDF5 is slow with a few rows."""
+    monkeypatch.setattr(pooled, "BLOCK_ROWS", 5)
+    written = []
+    original = pooled._append
+
+    def spy(file, name, values):
+        written.extend([len(values)] if name == "region" else [])
+        original(file, name, values)
+
+    monkeypatch.setattr(pooled, "_append", spy)
+    made = {f"i{number}": image_file(tmp_path, f"i{number}", n)[0] for number, n in enumerate(sizes)}
+    write_pooled_set(tmp_path / "set.h5", made, {})
+    assert written == blocks
+
+
 def test_a_set_without_regions_is_empty(tmp_path):
     path, _ = image_file(tmp_path, "a", 0, channels=0, error="unreadable")
     write_pooled_set(tmp_path / "set.h5", {"a": path}, {})

@@ -1,4 +1,4 @@
-"""The generator's own promises; that its masks are segment-anything's is in tests/reference/test_amg.py."""
+"""The generator with a small SAM; its parts are in test_generator_parts.py, and the original in tests/reference."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,21 +8,15 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from segment_anything.utils.amg import build_point_grid
 from torch import nn
 
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from regionflow.formats import rle
-from regionflow.sam import decoder, encoder, generator
+from regionflow.sam import decoder, encoder
 from regionflow.sam.build import build_sam
 from regionflow.sam.cleanup import drop_islands
 from regionflow.sam.encoder import EncodedImage
 from regionflow.sam.generator import (
-    WAVE,
-    Candidates,
-    Crop,
-    _coarse_first,
-    confidently_covered,
     generate,
 )
 from regionflow.sam.options import AmgOptions
@@ -179,54 +173,6 @@ def test_no_point_is_skipped_for_masks_that_are_not_good_enough(sam: nn.Module) 
     assert {tuple(a["point_coords"][0]) for a in found} == {tuple(a["point_coords"][0]) for a in plain}
 
 
-def test_what_a_smaller_crop_is_not_asked_for() -> None:
-    size = (20, 30)
-
-    def candidate(rows: slice, columns: slice, iou: float, point: tuple[float, float]) -> Candidates:
-        mask = np.zeros(size, bool)
-        mask[rows, columns] = True
-        box = np.array([[0, 0, 30, 20]])
-        scores = np.array([iou], np.float32)
-        return Candidates([rle.encode(mask)], box, scores, scores, np.array([point]), box)
-
-    found = [
-        candidate(slice(0, 20), slice(0, 30), 0.9, (5, 5)),  # larger than another of the same point
-        candidate(slice(0, 10), slice(0, 15), 0.81, (5, 5)),
-        candidate(slice(10, 20), slice(15, 30), 0.79, (20, 15)),  # not sure enough
-    ]
-    covered = confidently_covered(Candidates.join(found), size, 0.6)
-    assert covered[:10, :15].all()
-    assert covered.sum() == 150
-    assert not confidently_covered(Candidates.none(), size, 0.6).any()
-
-
-def test_crops_skip_exactly_the_points_in_what_crops_before_surely_know(
-    sam: nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = np.zeros(IMAGE.shape[:2], bool)
-    known[20:110, 30:170] = True  # reaches into all four crops, and differently far
-    original = generator._one_crop
-
-    def prompted(skip: float | None) -> list[set[tuple[float, ...]]]:
-        """For each crop the places in the image that it is asked for."""
-        asked = []
-
-        def spy(sam: nn.Module, pixels: np.ndarray, crop: Crop, grid: np.ndarray, run: tuple) -> Candidates:
-            asked.append({tuple(place) for place in crop.points(grid) + crop.box[:2]})
-            return original(sam, pixels, crop, grid, run)
-
-        monkeypatch.setattr(generator, "_one_crop", spy)
-        generate(sam, IMAGE, low(points_per_side=8, crop_n_layers=1, skip_covered_iou=skip))
-        return asked
-
-    monkeypatch.setattr(generator, "confidently_covered", lambda found, size, skip: known)
-    whole, *crops = prompted(None)
-    assert [len(places) for places in (whole, *crops)] == [64] * 5
-    left = [{(x, y) for x, y in places if not known[int(y), int(x)]} for places in crops]
-    assert all(0 < len(places) < 64 for places in left)
-    assert prompted(0.6) == [whole, *left]  # nothing came before the whole image
-
-
 def test_crops_that_have_no_points_left_are_not_encoded(sam: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = []
     original = encoder.encode_images
@@ -246,23 +192,6 @@ def test_weights_file_is_deterministic(tmp_path: Path) -> None:
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_points_go_from_coarse_to_fine_and_a_wave_is_spread_out() -> None:
-    grid = build_point_grid(32)
-    order = _coarse_first(grid)
-    assert sorted(order) == list(range(1024))
-    places = (grid * 32 - 0.5).round().astype(int)[order]
-    assert (places[:64] % 4 == 1).all()
-    assert (places[:256] % 2 == 1).all()
-    for wave in np.split(places, 1024 // WAVE):
-        between = np.abs(wave[:, None] - wave).max(2) + 32 * np.eye(WAVE, dtype=int)
-        assert between.min() == 8
-
-
-@pytest.mark.parametrize("points", [np.empty((0, 2)), np.array([[0.5, 0.5]]), np.random.default_rng(0).random((50, 2))])
-def test_points_of_any_grid_are_ordered(points: np.ndarray) -> None:
-    assert sorted(_coarse_first(points)) == list(range(len(points)))
-
-
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (1, 40), (40, 1)])
 def test_images_as_thin_as_a_pixel_get_each_mask_once(sam: nn.Module, shape: tuple[int, int]) -> None:
     """Their boxes have no area in segment-anything's convention, and IoUs that are no numbers: 192 masks of a pixel."""
@@ -275,10 +204,3 @@ def test_images_as_thin_as_a_pixel_get_each_mask_once(sam: nn.Module, shape: tup
             first, last = np.flatnonzero(one)[[0, -1]], np.flatnonzero(other)[[0, -1]]
             inner = min(first[1], last[1]) - max(first[0], last[0]) + 1
             assert inner / (max(first[1], last[1]) - min(first[0], last[0]) + 1) <= 0.7 + 1e-6
-
-
-def test_boxes_without_an_area_are_those_around_their_pixels_in_an_image_one_pixel_wide() -> None:
-    boxes, scores = np.array([[0, 0, 0, 9], [0, 0, 0, 8], [0, 5, 0, 9]]), torch.tensor([0.7, 0.9, 0.8])
-    assert generator._nms(boxes, scores, 0.7, (20, 1)).tolist() == [1, 2]
-    assert generator._nms(boxes, scores, 0.7, (20, 2)).tolist() == [1, 2, 0]  # as segment-anything has it
-    assert generator._nms(boxes[:0], scores[:0], 0.7, (1, 1)).tolist() == []
