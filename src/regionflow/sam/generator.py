@@ -167,10 +167,10 @@ def _on_card(run: Run, crops: Crops, encoded: Callable[[int], EncodedImage], bes
 def _joined(parts: list[Candidates], crops: Crops, options: AmgOptions) -> list[dict]:
     """The annotations of the masks of all crops, without duplicates."""
     candidates = Candidates.join(parts)
-    if options.crop_n_layers > 0 and candidates.rles:
+    if options.crop_n_layers > 0:
         scores = 1 / box_area(torch.from_numpy(candidates.crops))
         candidates = candidates.take(_nms(candidates.boxes, scores, options.crop_nms_thresh, crops.size))
-    if options.min_mask_region_area > 0 and candidates.rles:
+    if options.min_mask_region_area > 0:
         thresh = max(options.box_nms_thresh, options.crop_nms_thresh)
         candidates.rles, kept = remove_small_parts(candidates.rles, options.min_mask_region_area, thresh)
         candidates = candidates.take(kept)
@@ -305,7 +305,7 @@ def _collect(answer: Answer, points: NDArray[np.float64], crop: Crop) -> Candida
 def _cut_by_crop(mask: FullMask, crop: Crop) -> bool:
     """Whether the box ends within 20 pixels of the crop's edge where that is not the image's edge."""
     height, width = crop.image_size
-    return bool(is_box_near_crop_edge(torch.tensor([mask.box]), list(crop.box), [0, 0, width, height])[0])
+    return bool(is_box_near_crop_edge(torch.tensor([mask.box]), list(crop.box), [0, 0, width, height]))
 
 
 def _nms(boxes: NDArray[np.int64], scores: Tensor, thresh: float, size: tuple[int, int]) -> NDArray[np.int64]:

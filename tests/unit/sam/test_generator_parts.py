@@ -136,6 +136,8 @@ def of_segment_anything(image: Pixels, **options: Any) -> list[dict]:
         {},
         {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "box_nms_thresh": 1.0},
         {"box_nms_thresh": 0.3, "min_mask_region_area": 12},
+        {"points_per_side": 9, "box_nms_thresh": 0.9, "crop_nms_thresh": 0.2},
+        {"points_per_side": 9, "box_nms_thresh": 0.6, "crop_nms_thresh": 0.2, "min_mask_region_area": 1},
         {"crop_n_layers": 1},
         {"crop_n_layers": 1, "box_nms_thresh": 0.4, "crop_nms_thresh": 0.5, "min_mask_region_area": 8},
         {"crop_n_layers": 1, "box_nms_thresh": 0.6, "crop_nms_thresh": 0.3, "min_mask_region_area": 8},
@@ -360,15 +362,20 @@ def edges(mask: FullMask | None) -> list[int] | None:
     return None if mask is None else mask.edges.tolist()
 
 
-def test_points_are_skipped_in_an_image_that_is_not_square_with_points_on_its_edges(calls: Calls) -> None:
-    grid = [*build_point_grid(9).tolist(), [1.0, 0.5], [0.5, 1.0], [1.0, 1.0]]
-    more = {"points_per_side": None, "point_grids": [grid], "skip_covered_iou": 0.7}
+def test_points_are_skipped_in_crops_that_are_not_square_with_points_on_their_edges(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generator, "confidently_covered", lambda found, size, skip: np.zeros(size, bool))
+    grid = [*build_point_grid(7).tolist(), [1.0, 0.5], [0.5, 1.0], [1.0, 1.0]]
+    more = {"points_per_side": None, "point_grids": [grid] * 2, "skip_covered_iou": 0.7, "crop_n_layers": 1}
     options = AmgOptions(**LOW | more)
     generate(SAM, IMAGE, options)
-    points = np.array(grid)[_coarse_first(np.array(grid))] * [92, 64]
-    expected = [p for wave in in_waves(IMAGE, points, options, 0.7) for p in wave]
-    assert calls.prompted == [[tuple(points[p]) for p in expected]]
-    assert len(expected) < len(grid)
+    for asked, box in zip(calls.prompted, generator._crops(IMAGE, options).boxes, strict=True):
+        x0, y0, x1, y1 = box
+        points = np.array(grid)[_coarse_first(np.array(grid))] * [x1 - x0, y1 - y0]
+        expected = [p for wave in in_waves(IMAGE[y0:y1, x0:x1], points, options, 0.7) for p in wave]
+        assert asked == [tuple(points[p]) for p in expected]
+        assert len(expected) < len(grid)
 
 
 def bayer(bits: int) -> NDArray[np.int64]:
