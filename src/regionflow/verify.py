@@ -20,6 +20,7 @@ from PIL import Image
 
 from regionflow.base.errors import BadFile
 from regionflow.base.files import sha256_of
+from regionflow.base.pixel_limit import without_pixel_limit
 from regionflow.base.reads import noted
 from regionflow.formats.checksums import checksum_of
 from regionflow.formats.classifiers import read_classifier, read_validation
@@ -207,7 +208,7 @@ def _classifier(place: Place) -> None:
 def _picture(place: Place) -> None:
     """An overlay or a coloured label map: decodes to its end."""
     try:
-        with Image.open(place.path) as image:
+        with without_pixel_limit(), Image.open(place.path) as image:
             image.load()
     except (OSError, ValueError, SyntaxError) as error:
         raise BadFile.damaged(place.path, "a picture", error) from error

@@ -154,7 +154,7 @@ def test_a_mistake_hides_no_other(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(TimmOptions, "problems", lambda self: iter([f"model: {self.model} is unknown"]))
     values = {
-        "images": {"dir": str(tmp_path / "nowhere"), "dirr": 1, "max_megapixels": math.inf},
+        "images": {"dir": str(tmp_path / "nowhere"), "dirr": 1, "max_megapixels": math.inf, "suffixes": ["png"]},
         "targets": {"extractors": [5, "daisylab", "mine"], "regions": ["x", "sam"]},
         "regions": {"x": {"segmenter": "nobody", "min_pixels": -1, "bad": 2}, "sam": {"segmenter": "broken"}},
         "segmenters": {"a/b": {}, "untyped": {}, "broken": {"type": "sam", "checkpoint": str(tmp_path / "no.pth")}},
@@ -169,6 +169,7 @@ def test_a_mistake_hides_no_other(tmp_path, monkeypatch):
     for line in (
         f"images.dir: {tmp_path}/nowhere",
         "images.dirr: unknown key; did you mean dir?",
+        "images.suffixes: a suffix begins with a dot",
         "images.max_megapixels: Input should be a finite number",
         "targets.extractors.0: Input should be a valid string, not 5",
         "'daisylab' is not declared under extractors; did you mean daisy_lab?",

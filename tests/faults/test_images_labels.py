@@ -1,13 +1,16 @@
-"""More than 65,535 labels: a label map never wraps."""
+"""More than 65,535 labels, more pixels than Pillow likes: a label map never wraps and is always read."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from regionflow.base.errors import UserError
+from regionflow.exports import named
+from regionflow.exports.colour_maps import write_colour_map
 from regionflow.formats.labels import read_label_map, write_label_map
 from regionflow.formats.rle import decode, from_label_map, to_label_map
 from regionflow.superpixels.slic import superpixel_annotations
+from regionflow.verify import files, verify
 
 
 @pytest.mark.parametrize("highest", [0, 255, 65_535, 65_536, 90_000, 2**24 - 1])
@@ -49,3 +52,33 @@ def test_painting_more_than_65_535_values():
     assert painted.tolist() == [[1, 65_535], [65_536, 70_000]]
     assert to_label_map(list(masks.values()), [1, 2, 3, 65_535], 2, 2).dtype == np.uint16
     assert decode(masks[3]).sum() == 1
+
+
+def test_the_ids_of_a_panoptic_picture_never_wrap(tmp_path, monkeypatch):
+    for highest, fits in ((2**24 - 1, True), (2**24, False)):
+        monkeypatch.setattr(named, "segments", lambda image, highest=highest: (np.array([[0, 70_000, highest]]), []))
+        if fits:
+            named.write_panoptic_map(tmp_path / "x.png", None)
+            pixels = np.asarray(Image.open(tmp_path / "x.png")).astype(int)
+            assert (pixels @ [1, 256, 65_536]).tolist() == [[0, 70_000, highest]]
+        else:
+            with pytest.raises(UserError, match=r"x\.png: a panoptic picture holds ids up to 16777215, not 16777216"):
+                named.write_panoptic_map(tmp_path / "x.png", None)
+
+
+@pytest.mark.parametrize("k", [3, 255, 300, 70_000])
+def test_a_value_without_a_colour_is_refused(tmp_path, k):
+    write_colour_map(tmp_path / "x.png", np.array([[0, k]]), k)
+    assert (tmp_path / "x.png").exists()
+    with pytest.raises(UserError, match=rf"y\.png: the label map has the value {k + 1}, and there are {k} clusters"):
+        write_colour_map(tmp_path / "y.png", np.array([[0, k + 1]]), k)
+
+
+def test_a_map_of_more_pixels_than_pillow_takes_is_read(tmp_path, monkeypatch):
+    write_label_map(tmp_path / "labels/e/r/x.png", np.ones((6, 7), int), "x")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow refuses more than twice this
+    assert (read_label_map(tmp_path / "labels/e/r/x.png", "x") == 1).all()
+    write_colour_map(tmp_path / "colour_maps/e/r/x.png", np.ones((6, 7), int), 2)
+    assert [path.name for path in files(tmp_path)] == ["x.png", "x.png"]
+    assert verify(tmp_path) == []
+    assert Image.MAX_IMAGE_PIXELS == 10

@@ -8,10 +8,13 @@ from PIL import Image
 
 from helpers.damaged_images import photo
 from regionflow.formats.images import read_images, write_images
+from regionflow.formats.labels import write_label_map
 from regionflow.formats.problems import problems_summary, write_problems
 from regionflow.images.find import ImageListError, find_images, find_set
 from regionflow.images.options import ImagesOptions
 from regionflow.images.survey import survey
+
+MOVE = "move it out of the set"
 
 
 def files(folder, *names):
@@ -58,6 +61,46 @@ def test_a_link_does_not_bring_our_outputs_back(tmp_path, monkeypatch):
     files(tmp_path, "photos/a.png", "results/overlays/a.jpg")
     (tmp_path / "photos" / "again").symlink_to(tmp_path / "results")
     assert list(find_images(ImagesOptions(dir="photos", follow_links=True))) == ["a"]
+
+
+def test_a_link_to_a_part_of_any_results_brings_nothing_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files(tmp_path, "photos/a.png", "elsewhere/b.png", "results/overlays/a.jpg")
+    outputs_of_a_run(tmp_path / "other" / "out")
+    links = {
+        "part": "other/out/report",
+        "own": "results/overlays",
+        "map.png": "other/out/superpixels/slic/a.png",
+        "own.jpg": "results/overlays/a.jpg",
+        "photo.png": "elsewhere/b.png",
+        "more": "elsewhere",
+    }
+    for name, target in links.items():
+        (tmp_path / "photos" / name).symlink_to(tmp_path / target)
+    found = find_set(ImagesOptions(dir="photos", follow_links=True))
+    assert list(found.images) == ["a", "more/b", "photo"]
+    assert sorted(found.own_outputs) == ["photos/map.png", "photos/own", "photos/own.jpg", "photos/part"]
+    assert "photos/map.png" in found.told()[0]
+
+
+def test_results_of_a_run_that_has_not_come_to_its_tables_are_left_out(tmp_path):
+    files(
+        tmp_path, "a.png", "unfinished/results/superpixels/slic/a.png", "unfinished/.snakemake/regionflow_images.json"
+    )
+    files(tmp_path, "other_workflow/results/crop.png", "other_workflow/.snakemake/log/x.log", "listed/a.png")
+    (tmp_path / "listed/images.tsv").write_text("id\tpath\tsplit\tweather\n")
+    write_images(tmp_path / "early.tsv", [])
+    files(tmp_path, "early/map.png")
+    (tmp_path / "early.tsv").rename(tmp_path / "early/images.tsv")
+    found = find_set(ImagesOptions(dir=str(tmp_path)))
+    assert list(found.images) == ["a", "listed/a", "other_workflow/results/crop"]
+    assert found.own_outputs == [str(tmp_path / "early"), str(tmp_path / "unfinished/results")]
+
+
+def test_a_label_map_that_was_copied_is_no_photo(tmp_path):
+    write_label_map(tmp_path / "a.png", np.ones((4, 5), int), "a")
+    (row,) = survey(find_images(ImagesOptions(dir=str(tmp_path))), {})
+    assert (row.status, row.reason) == ("unreadable", "a label map that regionflow has made, not a photo; " + MOVE)
 
 
 @pytest.mark.parametrize(

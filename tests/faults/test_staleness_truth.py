@@ -61,6 +61,18 @@ def test_another_file_of_the_same_size_that_is_older_is_seen(kind: str, name: st
     assert recorded(kind) == before
 
 
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in FILES.items() for name in names])
+def test_another_file_of_the_same_size_and_time_is_seen(kind: str, name: str) -> None:
+    """As unzip, `cp -p` and `rsync -t` leave it."""
+    path = Path(name)
+    os.utime(path, (1, 1))
+    before, sound = recorded(kind), path.read_bytes()
+    (path.parent / "other").write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+    os.utime(path.parent / "other", (1, 1))
+    (path.parent / "other").replace(path)
+    assert recorded(kind) != before
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_touched_file_and_other_files_change_nothing(kind: str) -> None:
     before = recorded(kind)

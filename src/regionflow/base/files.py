@@ -22,6 +22,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stamp_of(path: Path) -> list[int]:
+    """What tells whether a file is the one that was read before, without reading it: size, times and number.
+
+    The time of the last change of anything cannot be set: `cp -p`, `rsync -t` and unzip keep that of content alone, so
+    that another file of the same size may have it. Raises OSError for a file that is not there.
+    """
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
 def sha256_of_text(text: str) -> str:
     """sha256 of a text in UTF-8, in hex."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -5,18 +5,20 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.measure import label as connected
 
+from regionflow.base.errors import UserError
 from regionflow.evaluate.errors import TruthError
 from regionflow.evaluate.options import SUFFIXES, CocoTruth, LabelMapTruth, PanopticTruth
 from regionflow.formats import rle
-from regionflow.formats.coco import read_mask
+from regionflow.formats.coco import CocoImage, read_coco, read_mask
+from regionflow.formats.given_maps import read_given_map
 
 
 @dataclass(frozen=True)
@@ -128,34 +130,34 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _categories(content: Mapping[str, Any]) -> tuple[list[str], dict[Any, int]]:
-    """Names of the categories in the order of the file, and the place of each id."""
-    categories = content.get("categories", [])
-    return [str(c["name"]) for c in categories], {c["id"]: i for i, c in enumerate(categories)}
-
-
-def _stem(file_name: str) -> str:
-    return PurePosixPath(file_name).with_suffix("").as_posix()
-
-
 def _coco(path: Path) -> tuple[list[str], dict[str, Load]]:
-    content = _json(path)
-    names, place = _categories(content)
-    records: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-    for record in content["annotations"]:
-        records[record["image_id"]].append(record)
+    try:
+        file = read_coco(path)
+    except TruthError:
+        raise
+    except UserError as error:
+        raise TruthError(str(error)) from error
+    place = {number: i for i, number in enumerate(file.names)}
 
-    def loader(entry: Mapping[str, Any]) -> Load:
+    def loader(entry: CocoImage) -> Load:
         def load(height: int, width: int) -> list[TrueRegion]:
-            size = int(entry.get("height", height)), int(entry.get("width", width))
+            size = entry.size or (height, width)
             return [
-                TrueRegion(_mask(path, r, *size), place.get(r.get("category_id"), -1), bool(r.get("iscrowd", 0)))
-                for r in records[entry["id"]]
+                TrueRegion(_mask(path, r, *size), _class(path, r, place), bool(r.get("iscrowd", 0)))
+                for r in entry.records
             ]
 
         return load
 
-    return names, {_stem(entry["file_name"]): loader(entry) for entry in content["images"]}
+    return list(file.names.values()), {name: loader(entry) for name, entry in file.images.items()}
+
+
+def _class(path: Path, record: Mapping[str, Any], place: Mapping[Any, int]) -> int:
+    """The place of a record's class; -1 where nobody says. Raises TruthError for one that the file lacks."""
+    category = record.get("category_id")
+    if place and category is not None and category not in place:
+        raise TruthError(f"{path}: annotation or segment {record.get('id')} is of category {category!r}, which is none")
+    return place.get(category, -1)
 
 
 def _mask(path: Path, record: Mapping[str, Any], height: int, width: int) -> rle.Rle:
@@ -168,21 +170,39 @@ def _mask(path: Path, record: Mapping[str, Any], height: int, width: int) -> rle
 
 def _panoptic(path: Path, folder: Path) -> tuple[list[str], dict[str, Load]]:
     content = _json(path)
-    names, place = _categories(content)
+    loaders: dict[str, Load] = {}
+    try:
+        names = [str(category["name"]) for category in content.get("categories", [])]
+        place = {category["id"]: i for i, category in enumerate(content.get("categories", []))}
+        for record in content["annotations"]:
+            name = PurePosixPath(record["file_name"]).with_suffix("").as_posix()
+            if name in loaders:
+                raise TruthError(f"{path}: two annotations are of {name!r}")
+            segments = {s["id"]: s for s in record["segments_info"]}
+            loaders[name] = partial(_segments, (path, folder / record["file_name"]), segments, place)
+    except (KeyError, TypeError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise TruthError(f"{path}: not a COCO panoptic file ({reason})") from error
+    return names, loaders
 
-    def loader(record: Mapping[str, Any]) -> Load:
-        def load(height: int, width: int) -> list[TrueRegion]:
-            pixels = _pixels(folder / record["file_name"], colour=True).astype(np.int64)
-            ids = pixels[..., 0] + 256 * pixels[..., 1] + 65536 * pixels[..., 2]
-            masks = rle.from_label_map(ids)
-            segments = [s for s in record["segments_info"] if s["id"] in masks]
-            return [
-                TrueRegion(masks[s["id"]], place.get(s["category_id"], -1), bool(s.get("iscrowd", 0))) for s in segments
-            ]
 
-        return load
+def _segments(
+    files: tuple[Path, Path], segments: Mapping[int, Mapping[str, Any]], place: Mapping[Any, int], *size: int
+) -> list[TrueRegion]:
+    """The segments that a picture shows; `files` are the JSON file and the picture.
 
-    return names, {_stem(record["file_name"]): loader(record) for record in content["annotations"]}
+    Raises TruthError unless both have the same segments: with one of another version, pixels would count as unknown.
+    """
+    path, picture = files
+    pixels = _pixels(picture, colour=True).astype(np.int64)
+    masks = rle.from_label_map(pixels[..., 0] + 256 * pixels[..., 1] + 65536 * pixels[..., 2])
+    for lacking, where in ((masks.keys() - segments.keys() - {0}, path), (segments.keys() - masks.keys(), picture)):
+        if lacking:
+            raise TruthError(f"{picture}: the segment {min(lacking)} is not in {where}; are they of one version?")
+    return [
+        TrueRegion(masks[number], _class(path, segment, place), bool(segment.get("iscrowd", 0)))
+        for number, segment in segments.items()
+    ]
 
 
 def _label_maps(
@@ -196,7 +216,12 @@ def _label_maps(
         if not folder.is_dir():
             raise TruthError(f"truth.dir: {folder} is not a folder")
         every = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-        files = {p.relative_to(folder).with_suffix("").as_posix(): p for p in every}
+        files = {}
+        for picture in every:
+            name = picture.relative_to(folder).with_suffix("").as_posix()
+            if name in files:
+                raise TruthError(f"truth.dir: {files[name]} and {picture} are both of {name!r}; remove one")
+            files[name] = picture
     if options.values == "classes" and not names:
         values = sorted({int(v) for i in ids if i in files for v in np.unique(_pixels(files[i]))} - {*options.ignore})
         names = {value: str(value) for value in values}
@@ -236,12 +261,8 @@ def _class_names(path: Path) -> dict[int, str]:
 
 
 def _pixels(path: Path, colour: bool = False) -> NDArray[np.integer]:
-    """The integers of a label map [H, W], or [H, W, 3] bytes for `colour`; nothing is scaled or converted."""
+    """The integers of a label map [H, W], or [H, W, 3] bytes for `colour`."""
     try:
-        with Image.open(path) as opened:
-            pixels = np.asarray(opened.convert("RGB") if colour else opened)
-    except OSError as error:
-        raise TruthError(f"{path}: cannot be read as a label map ({error})") from error
-    if not colour and (pixels.ndim != 2 or pixels.dtype.kind not in "iub"):
-        raise TruthError(f"{path}: a label map has one channel of integers, not {pixels.dtype} {pixels.shape}")
-    return pixels
+        return read_given_map(path, colour)
+    except ValueError as error:
+        raise TruthError(f"{path}: {error}") from error

@@ -53,6 +53,8 @@ def write_colour_map(path: Path, labels: NDArray[np.integer], k: int) -> None:
     It then has a palette: PIL and the loaders built on it give the values, cv2.imread the colours. Beyond it is RGB,
     to look at only; the 16-bit label maps have the values.
     """
+    if labels.size and labels.max() > k:
+        raise UserError(f"{path}: the label map has the value {labels.max()}, and there are {k} clusters")
     table = np.concatenate([np.zeros((1, 3), np.uint8), palette(k)])
     if k > MAX_PALETTE:
         image = Image.fromarray(table[labels])

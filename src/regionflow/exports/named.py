@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regionflow.base.errors import BadFile
+from regionflow.base.errors import BadFile, UserError
 from regionflow.base.files import whole, write_table
 from regionflow.exports.coco import head, instance, with_ids, write_records
 from regionflow.exports.labelled import parent_ids
 from regionflow.exports.photos import Photos
 from regionflow.formats import rle
 from regionflow.formats.images import ImageRow
-from regionflow.formats.labels import read_label_map
+from regionflow.formats.labels import MAX_LABEL, read_label_map
 from regionflow.formats.layout import for_image
 from regionflow.formats.palette import palette
 from regionflow.formats.regions import RegionFile, masks_of, read_regions
@@ -113,6 +113,8 @@ def write_panoptic(
 def write_panoptic_map(path: Path, image: NamedImage) -> None:
     """Write the segments of an image as panopticapi reads them: red + 256 green + 65536 blue is the segment's id."""
     ids = segments(image)[0]
+    if ids.size and ids.max() > MAX_LABEL:
+        raise UserError(f"{path}: a panoptic picture holds ids up to {MAX_LABEL}, not {ids.max()}")
     pixels = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)
     with whole(path) as part:
         Image.fromarray(pixels if pixels.size else np.zeros((1, 1, 3), np.uint8)).save(part, format="PNG")

@@ -12,6 +12,7 @@ from typing import Any
 from pycocotools import mask as coco
 
 from regionflow.base.errors import UserError
+from regionflow.base.files import stamp_of
 from regionflow.formats import rle
 
 
@@ -57,19 +58,19 @@ class CocoFile:
 
 
 def read_coco(path: Path) -> CocoFile:
-    """Read such a file; one that has not changed in size or time since is not read again.
+    """Read such a file; one that has not changed since (`stamp_of`) is not read again.
 
     Raises UserError, naming the file, if it is none, or two of its images are of one name.
     """
     try:
-        status = path.stat()
+        stamp = stamp_of(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    return _read(path, status.st_size, status.st_mtime_ns)
+    return _read(path, tuple(stamp))
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, size: int, modified: int) -> CocoFile:
+def _read(path: Path, stamp: tuple[int, ...]) -> CocoFile:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}

@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 from regionflow.base.errors import BadFile, UserError
 from regionflow.base.files import whole
 from regionflow.base.options import canonical_json
+from regionflow.base.pixel_limit import without_pixel_limit
 from regionflow.base.reads import note_bytes
 from regionflow.formats.checked import NO_CHECKSUM, check_owner, read_checked_json, write_checked_json
 
@@ -124,7 +125,7 @@ def read_label_map(path: Path, image_id: str | None = None, size: tuple[int, int
         data = path.read_bytes()
         note_bytes(path, data)
         _check_chunks(data)
-        with Image.open(path, formats=["PNG"]) as image:
+        with without_pixel_limit(), Image.open(path, formats=["PNG"]) as image:
             pixels = np.asarray(image)
             text = image.text.get(_CHUNK)  # type: ignore[attr-defined]  # of PNG files alone
         if text is None:

@@ -7,6 +7,7 @@ cannot be an id is left out and told.
 
 import hashlib
 import importlib.util
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class ImageSet:
         """What people should know about the set that is in no table: one line each."""
         lines = []
         if self.own_outputs:
-            lines.append(f"left out because they hold outputs of regionflow: {', '.join(self.own_outputs)}")
+            lines.append(f"left out because they are or hold outputs of regionflow: {', '.join(self.own_outputs)}")
         if self.suffixes:
             kinds = ", ".join(told_suffixes(self.suffixes))
             lines.append(f"{self.suffixes.total()} file(s) left out for their suffix (images.suffixes): {kinds}")
@@ -119,10 +120,13 @@ def members(images: Iterable[str]) -> str:
 
 
 def _one_spelling(entries: Iterable[tuple[str, ImageEntry]]) -> Iterator[tuple[str, ImageEntry]]:
-    """Splits that differ in case or blanks are one: each gets the spelling that comes first; training is train."""
+    """Splits that differ in case, blanks or the form of their letters (NFC, NFD) are one.
+
+    Each gets the spelling that comes first; training is train.
+    """
     spelling = {TRAIN: TRAIN, "training": TRAIN}
     for image, entry in entries:
-        split = " ".join(entry.split.split())
+        split = " ".join(unicodedata.normalize("NFKC", entry.split).split())
         yield image, entry._replace(split=spelling.setdefault(split.casefold(), split))
 
 

@@ -3,20 +3,24 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from regionflow.formats.images import ImageRow
 from regionflow.images.errors import ImageListError
 from regionflow.images.names import shown
 
-_TABLE_HEADER = b"id\tpath\tsplit\t"
+_TABLE_HEADER = "\t".join(field.name for field in fields(ImageRow)).encode() + b"\n"
+_OLD_HEADER = b"id\tpath\tsplit\t"
+_MEMORY = Path(".snakemake/regionflow_images.json")
 
 
 @dataclass
 class Walk:
     """Image files of a folder with their ids; what else was met on the way.
 
-    problems: folders that cannot be listed, with the reason. own_outputs: folders of ours that were left out.
+    problems: folders that cannot be listed, with the reason. own_outputs: folders of ours, and links to what lies in
+    them, that were left out.
     suffixes: how many other files there are, by suffix ("" for none).
     """
 
@@ -34,12 +38,11 @@ def walk(folder: Path, suffixes: Sequence[str], follow_links: bool, outputs: Ite
     """
     if not folder.is_dir():
         raise ImageListError(f"images.dir: {shown(folder)} is not a folder")
-    own = {path.resolve() for path in outputs}
-    for above in (folder.resolve(), *folder.resolve().parents):
-        if above in own or _holds_outputs(above):
-            raise ImageListError(
-                f"images.dir: {shown(folder)} lies in {shown(above)}, which holds outputs of regionflow, not images"
-            )
+    own = _Own(outputs)
+    if above := own.around(folder.resolve()):
+        raise ImageListError(
+            f"images.dir: {shown(folder)} lies in {shown(above)}, which holds outputs of regionflow, not images"
+        )
     found = Walk()
     _search(folder, folder, tuple(s.lower() for s in suffixes), follow_links, own, set(), found)
     found.images.sort()
@@ -51,7 +54,7 @@ def _search(  # noqa: PLR0917
     folder: Path,
     suffixes: tuple[str, ...],
     follow_links: bool,
-    own: set[Path],
+    own: "_Own",
     seen: set[Path],
     found: Walk,
 ) -> None:
@@ -60,7 +63,8 @@ def _search(  # noqa: PLR0917
     if real in seen:
         return
     seen.add(real)
-    if real in own or (folder != root and _holds_outputs(folder)):
+    # A link may lead to a part of somebody's results; of other folders all above have been looked at.
+    if own.around(real) if folder.is_symlink() else own.holds(real):
         found.own_outputs.append(folder)
         return
     try:
@@ -78,10 +82,12 @@ def _search(  # noqa: PLR0917
                 _search(root, folder / entry.name, suffixes, follow_links, own, seen, found)
             continue
         stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122 (once for every file of the set)
-        if suffix.lower() in suffixes:
-            found.images.append((prefix + stem, folder / entry.name))
-        else:
+        if suffix.lower() not in suffixes:
             found.suffixes[suffix.lower()] += 1
+        elif entry.is_symlink() and own.around(Path(os.path.realpath(entry.path)).parent):
+            found.own_outputs.append(folder / entry.name)
+        else:
+            found.images.append((prefix + stem, folder / entry.name))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -91,13 +97,31 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+class _Own:
+    """The folders into which runs of ours write; what is known of a folder is kept, as many links lead to the same."""
+
+    def __init__(self, outputs: Iterable[Path]) -> None:
+        self._known = {path.resolve(): True for path in outputs}
+
+    def holds(self, folder: Path) -> bool:
+        """Whether a folder, by its real path, is one of these."""
+        if folder not in self._known:
+            self._known[folder] = _holds_outputs(folder)
+        return self._known[folder]
+
+    def around(self, folder: Path) -> Path | None:
+        """The folder of these that a folder, by its real path, is or lies in."""
+        return next((above for above in (folder, *folder.parents) if self.holds(above)), None)
+
+
 def _holds_outputs(folder: Path) -> bool:
-    """Whether a folder is the results/ of some run: it has our two tables."""
+    """Whether a folder is the results/ of some run: by our tables, or before these by our memory beside it."""
     try:
-        if not (folder / "problems.tsv").is_file():
-            return False
+        if folder.name == "results" and (folder.parent / _MEMORY).is_file():
+            return True
         with (folder / "images.tsv").open("rb") as file:
-            return file.read(len(_TABLE_HEADER)) == _TABLE_HEADER
+            start = file.read(len(_TABLE_HEADER))
+        return start == _TABLE_HEADER or (start.startswith(_OLD_HEADER) and (folder / "problems.tsv").is_file())
     except OSError:
         return False
 

@@ -20,6 +20,7 @@ _XMP_ORIENTATION = re.compile(rb'tiff:Orientation\s*(?:=\s*["\']|>)\s*([1-8])\b'
 # An item's entry in a HEIF or AVIF file: box, version and flags, number, protection, type.
 _EXIF_ITEM = re.compile(rb"(infe(?:\x02.{3}.{4}|\x03.{3}.{6}))Exif", re.DOTALL)
 _MAX_TEXT = 1 << 20
+_OUR_LABELS = b"regionflow\0"
 _JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
 
@@ -110,6 +111,8 @@ def bare_png(content: bytes) -> Bare:
             ended = kind == b"IEND"
         elif kind == b"acTL" and intact and len(data) == 8:
             frames = int.from_bytes(data[:4])
+        elif kind == b"tEXt" and data.startswith(_OUR_LABELS):
+            raise UnreadableImage("a label map that regionflow has made, not a photo; move it out of the set")
         elif kind == b"eXIf":
             exif = exif or data
         elif kind == b"iTXt" and data.startswith(b"XML:com.adobe.xmp\0\0"):

@@ -55,6 +55,13 @@ class ImagesOptions(Options):
             raise ValueError("needs one band (grey) or three (red, green, blue)")
         return bands
 
+    @field_validator("suffixes")
+    @classmethod
+    def _with_dot(cls, suffixes: list[str]) -> list[str]:
+        if any(not suffix.startswith(".") or len(suffix) < 2 for suffix in suffixes):
+            raise ValueError("a suffix begins with a dot, as .png does")
+        return suffixes
+
     @model_validator(mode="after")
     def _one_source(self) -> "ImagesOptions":
         if self.dir is not None and self.table is not None:

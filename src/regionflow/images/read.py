@@ -11,8 +11,7 @@ import ctypes
 import io
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from regionflow.base.pixel_limit import without_pixel_limit
 from regionflow.images import metadata, tiff
 from regionflow.images.bands import Bands, Reading, to_rgb
 from regionflow.images.errors import UnreadableImage
@@ -149,7 +149,7 @@ def _decode(file: BinaryIO, max_megapixels: float) -> tuple[Bands, int]:
         bare = metadata.bare_heif(content)
     formats = _heif_formats() if _is_heif(content) else FORMATS
     _check_frames(bare.frames)
-    with _without_pixel_limit(), Image.open(io.BytesIO(bare.content), formats=formats) as image:
+    with without_pixel_limit(), Image.open(io.BytesIO(bare.content), formats=formats) as image:
         _check_size(image.size, max_megapixels)
         _check_frames(getattr(image, "n_frames", 1))
         orientation = bare.orientation or _orientation(image)
@@ -208,25 +208,6 @@ def png_16_bit(content: bytes, transparent: int | Sequence[int] | None) -> Bands
         samples = np.dstack([samples, np.where(clear, 0, 0xFFFF).astype(np.uint16)])
         has_alpha = True
     return Bands(samples, 16, samples.shape[2] - has_alpha, "sure" if has_alpha else "")
-
-
-_limit_lock = threading.Lock()
-_limit_users: list[int | None] = []
-
-
-@contextmanager
-def _without_pixel_limit() -> Iterator[None]:
-    """Our limit replaces Pillow's own, which is one for the process, while any image is being read."""
-    with _limit_lock:
-        _limit_users.append(_limit_users[0] if _limit_users else Image.MAX_IMAGE_PIXELS)
-        Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        with _limit_lock:
-            limit = _limit_users.pop()
-            if not _limit_users:
-                Image.MAX_IMAGE_PIXELS = limit
 
 
 def _is_heif(content: bytes) -> bool:

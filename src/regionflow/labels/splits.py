@@ -1,5 +1,6 @@
 """Which images the centres are fitted to. Splits are matched without case and blanks."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Protocol
@@ -58,7 +59,7 @@ def _chosen(images: Mapping[str, HasSplit], splits: list[str] | None) -> tuple[l
 
 
 def _key(split: str) -> str:
-    return " ".join(split.split()).casefold()
+    return " ".join(unicodedata.normalize("NFKC", split).split()).casefold()
 
 
 def _counts(images: Mapping[str, HasSplit]) -> dict[str, int]:

@@ -7,12 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from regionflow.base.errors import UserError
 from regionflow.base.options import Kind
 from regionflow.config.load import ConfigError, check_config
 from regionflow.config.references import targeted
 from regionflow.config.types import GROUPS, Config
 from regionflow.formats.parquet import NEEDS as NEEDS_PYARROW
 from regionflow.images.find import ImageListError, ImageSet, find_set
+from regionflow.labels.splits import fit_parts
 from regionflow.parts.options import TEACHERS
 from regionflow.run.slots import visible_cards
 from regionflow.run.stages import MODEL_GROUPS, STAGES, model_path
@@ -78,7 +80,13 @@ def model_problems(config: Config) -> Iterator[str]:
 
 
 def set_problems(config: Config, images: ImageSet) -> Iterator[str]:
-    """One line per variant under `targets` that does not fit the images, with the path of its key."""
+    """One line per variant under `targets` that does not fit the images, with the path of its key, and for splits that
+    no image has: the fit, after all features, would be the first to miss them."""
+    if images.images and config.clusters.fit_splits is not None and config.clusters.model is None:
+        try:
+            fit_parts(images.images, config.clusters.fit_splits)
+        except UserError as error:
+            yield str(error)
     for key, options in targeted(config):
         if isinstance(options, Kind) and images.images:
             yield from (f"{key}.{problem}" for problem in options.problems_with(images.images))

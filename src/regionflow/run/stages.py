@@ -68,9 +68,14 @@ def _model(config: Config, name: str, options: Kind) -> Mapping[str, Any]:
 
 def _segmenter(config: Config, names: Names) -> Mapping[str, Any]:
     options = config.segmenters[names["segmenter"]]
+    return {**_model(config, "segmenter", options), **_content(options, names)}
+
+
+def _content(options: Kind, names: Names) -> Mapping[str, Any]:
+    """What a variant reads beside image and weights, if anything."""
     # Not `in`: the names may be Snakemake's wildcards, a list that is asked by key.
     content = options.content_of(names.get("image"))
-    return {**_model(config, "segmenter", options), **({} if content is None else {"content_sha256": content})}
+    return {} if content is None else {"content_sha256": content}
 
 
 def _extractor(config: Config, names: Names) -> Mapping[str, Any]:
@@ -88,7 +93,7 @@ def _labeler(config: Config, names: Names) -> Mapping[str, Any]:
     """
     labeler = config.labelers[names["labeler"]]
     tables = [path.is_file() and file_sha256(path) for path in map(table_path, labeler.tables)]
-    options = {**_model(config, "labeler", labeler), "tables_sha256": tables}
+    options = {**_model(config, "labeler", labeler), "tables_sha256": tables, **_content(labeler, names)}
     if labeler.is_fitted:
         options["labeler"] = _some(labeler, {*LabelerOptions.model_fields, "type", "examples", "extractor"})
     return options if labeler.reads_image else {key: options[key] for key in options.keys() - {"reading"}}

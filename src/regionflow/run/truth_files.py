@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from regionflow.base.errors import UserError
-from regionflow.base.files import sha256_of
+from regionflow.base.files import sha256_of, stamp_of
 from regionflow.base.options import canonical_json
 from regionflow.base.remember import remembered
 from regionflow.config.types import Config
@@ -45,13 +45,12 @@ def truth_sha256(config: Config) -> str | None:
     """One sha256 of the names and contents of all files of the ground truth; None without one.
 
     All that lie in its folder, not only those of the images: the scores name the others. They are read again when the
-    size or time of any has changed.
+    size, times or number of any has changed.
     """
     files = {name: path for name, path in _every_file(config) if path.is_file()}
     if not files:
         return None
-    stats = {name: path.stat() for name, path in files.items()}
-    stamp = _hash([[name, str(files[name]), stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()])
+    stamp = _hash([[name, str(path), *stamp_of(path)] for name, path in files.items()])
     key = f"truth {_hash(config.known_truth.canonical() if config.known_truth else None)[:16]}"
     known = remembered(key, stamp, lambda: _hash([[name, sha256_of(path)] for name, path in files.items()]))
     return str(known)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from regionflow.formats import rle
+from regionflow.formats.given_maps import read_given_map
 from regionflow.formats.regions import RegionFile, masks_of
 from regionflow.semantics import drawn_examples
 from regionflow.semantics.example_files import (
@@ -58,15 +58,12 @@ def from_label_maps(
 
 
 def _label_map(path: Path, size: tuple[int, int], classes: int) -> NDArray[np.int64]:
-    try:
-        with Image.open(path) as image:
-            labels = np.asarray(image).astype(np.int64)
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"not a label map ({error})") from error
+    labels = read_given_map(path).astype(np.int64)
     if labels.shape != size:
         raise ValueError(f"{labels.shape} pixels for an image of {size}")
-    if labels.size and labels.max() > classes:
-        raise ValueError(f"value {labels.max()}, but there are {classes} classes")
+    if labels.size and not 0 <= labels.min() <= labels.max() <= classes:
+        wrong = labels.max() if labels.max() > classes else labels.min()
+        raise ValueError(f"value {wrong}, but there are {classes} classes")
     return labels
 
 

@@ -5,13 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from regionflow.base.files import sha256_of_text
 from regionflow.base.options import Side
 from regionflow.semantics.options import LabelerOptions, Text, missing
 from regionflow.weights.fetched import WEIGHTS, Fetched, cannot_be_had
+from regionflow.weights.files import file_sha256
 
 SHARDED = tuple(f"{name}.index.json" for name in WEIGHTS)
 FILES = (("config.json",), ("preprocessor_config.json", "processor_config.json"), (*WEIGHTS, *SHARDED))
 """What is needed of a model: of each one file."""
+
+READ = (".json", ".safetensors", ".bin")
+"""Suffixes of what the library reads in the folder of a model."""
 
 
 class TransformersOptions(LabelerOptions):
@@ -31,6 +36,11 @@ class TransformersOptions(LabelerOptions):
         """The weight file in a folder; None for a name on the hub."""
         files = (Path(self.model) / name for name in WEIGHTS)
         return next((file for file in files if file.is_file()), None)
+
+    def content_of(self, image: str | None) -> str | None:
+        """Every file of the folder that the library may read: weights in several parts, sizes, colours, class names."""
+        files = [path for path in sorted(Path(self.model).glob("*")) if path.suffix in READ and path.is_file()]
+        return sha256_of_text("".join(f"{path.name} {file_sha256(path)}\n" for path in files)) if files else None
 
     def problems(self) -> Iterator[str]:
         """The library may be missing, or files in the folder; a path that is no folder is no name either."""

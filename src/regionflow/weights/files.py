@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from regionflow.base.files import sha256_of
+from regionflow.base.files import sha256_of, stamp_of
 from regionflow.base.options import Kind
 from regionflow.base.remember import remembered
 from regionflow.weights.download import reachable
@@ -78,11 +78,10 @@ def identity(options: Kind) -> str | None:
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a file; one that has not changed in size or time since is not read again."""
-    status = path.stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
+    """sha256 of a file; one that has not changed in size, times or number since is not read again."""
+    return _sha256(path, tuple(stamp_of(path)))
 
 
 @cache
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    return remembered(f"sha256 of {path.resolve()}", [size, mtime_ns], lambda: sha256_of(path))
+def _sha256(path: Path, stamp: tuple[int, ...]) -> str:
+    return str(remembered(f"sha256 of {path.resolve()}", list(stamp), lambda: sha256_of(path)))

@@ -123,7 +123,7 @@ def test_the_smallest_region_that_holds_a_pixel_wins():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "not a COCO file"), ('{"images": 3, "annotations": []}', "must be lists"), ("{}", "not a COCO file")],
+    [("{", "not a COCO"), ('{"images": 3, "annotations": []}', "not a COCO"), ("{}", "not a COCO")],
 )
 def test_broken_files_are_named(tmp_path, content, message):
     path = tmp_path / "broken.json"
