@@ -39,11 +39,12 @@ def share_of(job, phases_to_run):
     if exact:
         command = shlex.split(str(job.params.command))
         jobs = totals.planned(Path(command[5]), command[7:])
-    return totals.Share(of.shard, of.phase.per_image, jobs, exact or not of.phase.per_image)
+    return totals.Share(of.shard, of.phase.per_image or of.phase.single, jobs, exact)
 
 
 def expected(wildcards):
     """A job of the outer run for its console."""
-    shard = wildcards.get("shard", WHOLE_SET)
-    number = len(LEVELS["shards"][shard].images) if shard in LEVELS["shards"] else 0
-    return shard_progress.Expected(phase_named(wildcards.phase), shard, number)
+    shard, phase = wildcards.get("shard", WHOLE_SET), phase_named(wildcards.phase)
+    if phase.per_image:
+        return shard_progress.Expected(phase, shard, len(LEVELS["shards"][shard].images))
+    return shard_progress.Expected(phase, shard, len(phase.patterns) if phase.single else 0)

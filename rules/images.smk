@@ -54,6 +54,8 @@ rule prune:
         "logs/prune.log",
     conda:
         ENV
+    resources:
+        **needs("prune"),
     params:
         files=left_behind,
         job=prune_job,

@@ -7,7 +7,6 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 from regionflow.run import inner
-from regionflow.run.shard_time import minutes_of_shard, seconds_per_image
 
 # An inner run tries again itself what fails; an allocation that was killed or ran out of time is asked for once more.
 RETRIES_OF_SHARDS = 0 if workflow.resource_settings.nodes is None else 1
@@ -59,12 +58,20 @@ def versions_of_shard(wildcards):
     return LEVELS["shards"][wildcards.shard].digest
 
 
-def told_of_job(wildcards, resources):
-    """The message of a job. Not recorded."""
-    shard = wildcards.get("shard", WHOLE_SET)
-    number = len(LEVELS["shards"][shard].images) if shard in LEVELS["shards"] else len(IMAGES)
-    where = f"shard {shard}" if shard in LEVELS["shards"] else "the whole set"
-    return f"{where}, {number} images: {', '.join(phase_of(wildcards).rules)}"
+def told_of_job(wildcards, threads, resources):
+    """The message of a job, with what is asked of a cluster. Not recorded."""
+    shard, phase = wildcards.get("shard", WHOLE_SET), phase_of(wildcards)
+    if phase.single:
+        where = f"{len(phase.patterns)} file(s) of single images"
+    elif shard in LEVELS["shards"]:
+        where = f"shard {shard}, {len(LEVELS['shards'][shard].images)} images"
+    else:
+        where = f"the whole set, {len(IMAGES)} images"
+    told = f"{where}: {', '.join(phase.rules)}"
+    if not ON_CLUSTER:
+        return told
+    cores = cores_asked("shard" if phase.per_image else "shard_set", threads)
+    return f"{told} ({cores} cores, {resources.mem_mb} MB, {resources.runtime} minutes)"
 
 
 def inner_command(wildcards, output, threads, resources):
@@ -80,10 +87,10 @@ def inner_command(wildcards, output, threads, resources):
     job = inner.write_job(phase, shard, config=VALUES, rows=rows, shards=LEVELS["shards"], summaries=SUMMARY)
     slots = inner.OWN_SLOTS if workflow.remote_exec else inner.SLOTS_OF_RUN
     command = [sys.executable, "-P", "-m", inner.__name__, slots, job, output.summary]
-    return shlex.join(map(str, [*command, *inner_arguments(phase, threads), "--", "wanted"]))
+    return shlex.join(map(str, [*command, *inner_arguments(phase, shard, threads), "--", "wanted"]))
 
 
-def inner_arguments(phase, threads):
+def inner_arguments(phase, shard, threads):
     """The arguments of snakemake for an inner run: those of this run that jobs notice, and its slots."""
     execution, output, wishes = workflow.execution_settings, workflow.output_settings, LEVELS["wishes"]
     cores = threads if workflow.remote_exec else max(threads, CORES)
@@ -109,7 +116,11 @@ def inner_arguments(phase, threads):
         arguments += ["--conda-prefix", prefix]
     if limits := limits_of_run(workflow):
         arguments += ["--resources", *(f"{name}={value}" for name, value in limits.items())]
-    forced = [name for name in wishes["forced"] if name in phase.rules or not workflow.is_rule(name)]
+    forced = [
+        name
+        for name in wishes["forced"]
+        if (name in phase.rules if workflow.is_rule(name) else is_made_by(name, phase, shard))
+    ]
     arguments += ["--forcerun", *forced] if forced else []
     return [*arguments, "--allowed-rules", "wanted", *phase.rules]
 
@@ -117,14 +128,6 @@ def inner_arguments(phase, threads):
 def share_of_cores(wildcards):
     """threads: two inner runs at a time, of which one works and the next is ready to begin (regionflow.run.turns)."""
     return max(1, CORES // 2)
-
-
-def minutes_asked(wildcards, threads, attempt):
-    """resources: the minutes of an allocation; a run on one machine does not look at them."""
-    shard = LEVELS["shards"].get(wildcards.shard)
-    seconds = seconds_per_image(phase_of(wildcards).rules, CONFIG.runtime.seconds_per_image)
-    cards = int((workflow.resource_settings.overwrite_resources.get("shard") or {}).get("gpu", 0) or 0)
-    return minutes_of_shard(len(shard.images), seconds, cores=threads, cards=cards, attempt=attempt)
 
 
 def wanted_files(wildcards):

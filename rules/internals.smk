@@ -71,7 +71,9 @@ def whole_plan_only():
         return "this command shows or cleans files of single jobs"
     if plugin.common_settings.touch_exec:
         return "--touch is for the files of single jobs"
-    for name in ("batch", "until", "omit_from"):
-        if getattr(settings, name):
+    for name in ("batch", "until", "omit_from", "target_jobs", "allowed_rules"):
+        if workflow.is_main_process and getattr(settings, name):
             return f"--{name.replace('_', '-')} chooses among single jobs"
+    if workflow.scheduling_settings and workflow.scheduling_settings.prioritytargets:
+        return "--prioritize chooses among single jobs"
     return None

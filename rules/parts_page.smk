@@ -20,6 +20,8 @@ rule parts_page:
         "logs/parts_page.log",
     conda:
         ENV
+    resources:
+        **needs("parts_page"),
     params:
         **stage("parts_page", islands=rules.parts_islands.output.islands, masks=rules.parts_masks.output.masks),
         images=MEMBERS,

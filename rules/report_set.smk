@@ -17,6 +17,8 @@ rule report_index:
         "logs/report_index.log",
     conda:
         ENV
+    resources:
+        **needs("report_index"),
     params:
         **stage("report_index", records="logs/records", **variant_files()),
         images=MEMBERS,
@@ -45,6 +47,8 @@ rule evaluation_page:
         "logs/evaluation_page.log",
     conda:
         ENV
+    resources:
+        **needs("evaluation_page"),
     params:
         **stage("evaluation_page", **region_records()),
         images=MEMBERS,

@@ -7,7 +7,7 @@ from regionflow.images.find import listing, members
 from regionflow.run.handover import RUN
 from regionflow.run.job import Job
 from regionflow.run.needs import Megapixels, memory, minutes, need_of
-from regionflow.run.stages import STAGES, runtime, stage_options
+from regionflow.run.stages import STAGES, Stage, runtime, stage_options
 
 
 include: "inputs.smk"
@@ -73,7 +73,7 @@ def _filled(paths, wildcards):
 
 def needs(name):
     """resources: what a job asks of the machine, and one card for a stage whose variant has use for it."""
-    declared = STAGES[name]
+    declared = STAGES.get(name, Stage(1))
 
     def facts(wildcards, attempt):
         if "image" in wildcards.keys():

@@ -5,6 +5,7 @@ include: "internals.smk"
 include: "steps.smk"
 include: "levels.smk"
 include: "inner.smk"
+include: "asked.smk"
 include: "begin.smk"
 
 
@@ -34,6 +35,8 @@ rule shard:
     conda:
         ENV
     threads: share_of_cores
+    resources:
+        **asked_of_shard(),
     params:
         versions=versions_of_shard,
         recorded=recorded_of_phase,
@@ -59,6 +62,8 @@ rule shard_set:
     conda:
         ENV
     threads: CORES
+    resources:
+        **asked_of_set(),
     params:
         recorded=recorded_of_phase,
         command=inner_command,

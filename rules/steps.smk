@@ -18,6 +18,9 @@ def targets_of(names):
             (single if step is not None and step.per_image else whole).append(file)
             continue
         named = workflow.get_rule(name)
+        if named.has_wildcards():  # Snakemake says that it cannot be a target
+            own.add(name)
+            continue
         files = [str(file) for file in named.output] if named.output else of_one_image(named, {})
         whole += files
         if not files:
@@ -35,9 +38,20 @@ def of_one_image(asked, names):
         LISTED = before
 
 
+def maker_of(file):
+    """The rule that makes a file, or None."""
+    return next((known for known in workflow.rules if known.is_producer(file)), None)
+
+
+def image_of(file):
+    """The id of the image that a file is of, or None."""
+    maker = maker_of(file)
+    return None if maker is None else maker.get_wildcards(file).get("image")
+
+
 def step_of(file):
     """The step that makes a file, or None."""
-    maker = next((known for known in workflow.rules if known.is_producer(file)), None)
+    maker = maker_of(file)
     if maker is None:
         return None
     names = maker.get_wildcards(file)

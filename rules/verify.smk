@@ -15,6 +15,8 @@ rule verify:
     conda:
         ENV
     threads: 4
+    resources:
+        **needs("verify"),
     params:
         command=shlex.join([sys.executable, "-m", "regionflow.cli", "verify"]),
     shell:

@@ -34,6 +34,15 @@ def test_the_snakefile_and_rules_stay_small():
         assert len(rules.read_text().splitlines()) <= 140, rules
 
 
+def test_every_rule_that_runs_something_asks_for_memory_and_time():
+    silent = []
+    for path in (ROOT / "rules").glob("*.smk"):
+        for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", path.read_text(), re.MULTILINE):
+            if "    shell:\n" in body and not re.search(r"    resources:\n        \*\*(needs|asked_of_\w+)\(", body):
+                silent.append(name)
+    assert silent == []
+
+
 def test_the_licence_is_named_alike_everywhere():
     assert PROJECT["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()

@@ -94,7 +94,7 @@ def test_a_dry_run_tells_shards_and_images(workspace: Workspace) -> None:
     told = run.output.partition("Job stats:")[0]
     assert f"regionflow: {SHARDS} of {SHARDS} shard(s) would be looked after; to be made:" in told
     assert re.search(r"^  masks +at most 7 image\(s\)$", told, re.MULTILINE)
-    assert re.search(r"^  clusters +the whole set$", told, re.MULTILINE)
+    assert re.search(r"^  clusters +at most the whole set$", told, re.MULTILINE)
 
 
 def test_with_the_commands_a_dry_run_counts_the_images_of_each_stage(workspace: Workspace) -> None:
@@ -145,7 +145,7 @@ def test_a_removed_or_changed_file_is_remade(workspace: Workspace) -> None:
     workspace.path(f"results/report/{VARIANT}/overlays/02.jpg").write_bytes(b"damaged")
     assert "Nothing to be done" in in_shards(workspace, "-n", check_files=False).output
     run = in_shards(workspace, "-n")
-    assert "shard(s) were changed or removed by others" in run.output
+    assert "shard(s) have other images or files than earlier runs have left" in run.output
     workspace.path(f"results/report/{VARIANT}/overlays/02.jpg").unlink()
     in_shards(workspace)
     assert results(workspace) == before
@@ -171,16 +171,62 @@ def test_every_target_has_its_phases(workspace: Workspace) -> None:
         assert "Nothing to be done" in in_shards(workspace, "-n", *targets).output
 
 
-def test_a_forced_rule_runs_in_the_inner_runs(workspace: Workspace) -> None:
-    run = in_shards(workspace, "-n", "--forcerun", "labels")
-    assert run.jobs() == {"shard": SHARDS, "shard_set": 1}
+def told(run: Run) -> str:
+    """What a dry run tells before the jobs of the outer run."""
+    return run.output.partition("Job stats:")[0].partition("would be looked after")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "jobs", "images"),
+    [
+        pytest.param(
+            ["-R", "labels"],
+            {"shard": SHARDS, "shard_set": 1},
+            {"labels": 7, "overlay": 7},
+            marks=pytest.mark.slow,
+        ),
+        (["-R", f"results/labels/{VARIANT}/01.png"], {"shard": 1, "shard_set": 1}, {"labels": 1, "overlay": 1}),
+        pytest.param(["-f", f"results/pooled/{VARIANT}.h5"], {"shard_set": 1}, {}, marks=pytest.mark.slow),
+        pytest.param(["-f", "results/images.tsv"], {"images": 1}, {}, marks=pytest.mark.slow),
+        pytest.param(["-f", "all"], {}, {}, marks=pytest.mark.slow),
+        pytest.param(["-R", "report_index"], {"shard_set": 1}, {}, marks=pytest.mark.slow),
+    ],
+)
+def test_what_is_forced_is_made_again_and_nothing_else(
+    workspace: Workspace, arguments: list[str], jobs: dict[str, int], images: dict[str, int]
+) -> None:
+    run = in_shards(workspace, "-n", "-p", *arguments)
+    assert run.jobs() == jobs
+    counted = re.findall(r"^  (\w+) +(\d+) image\(s\)$", told(run), re.MULTILINE)
+    assert {rule: int(number) for rule, number in counted} == images
+
+
+@pytest.mark.slow
+def test_a_forced_file_is_made_again(workspace: Workspace) -> None:
+    for file in (f"results/labels/{VARIANT}/01.png", f"results/pooled/{VARIANT}.h5"):
+        others = [f"results/labels/{VARIANT}/02.png", f"results/pooled/{VARIANT}/01.h5"]
+        before = {path: workspace.path(path).stat().st_mtime_ns for path in (file, *others)}
+        in_shards(workspace, "-f", file)
+        after = {path: workspace.path(path).stat().st_mtime_ns for path in before}
+        assert {path for path in before if after[path] != before[path]} == {file}
+
+
+def test_a_cluster_is_asked_for_what_the_images_need(workspace: Workspace) -> None:
+    pytest.importorskip("snakemake_executor_plugin_cluster_generic")
+    cluster = ["--workflow-profile", "none", "--executor", "cluster-generic", "--jobs", "2"]
+    cluster += ["--cluster-generic-submit-cmd", "true", "--set-threads", "shard=8"]
+    run = in_shards(workspace, "-n", "--forceall", *cluster)
+    asked = re.findall(r"shard \w, \d images: features.* \((\d+) cores, (\d+) MB, (\d+) minutes\)", run.output)
+    assert len(asked) == SHARDS
+    assert all(cores == "8" and int(mib) > 8 * 2000 and int(minutes) >= 11 for cores, mib, minutes in asked)
+    assert re.search(r"the whole set, 7 images: clusters.*, \d{4} MB, \d+ minutes\)", run.output)
 
 
 def test_commands_about_single_jobs_are_not_divided(workspace: Workspace) -> None:
-    assert (
-        "not in shards, since --until chooses among single jobs"
-        in in_shards(workspace, "-n", "--until", "masks").output
-    )
+    for option in ("--until", "--allowed-rules", "--prioritize"):
+        output = in_shards(workspace, "-n", option, "masks", ok=option != "--allowed-rules").output
+        assert f"not in shards, since {option} chooses among single jobs" in output
+    assert "Target rules may not contain wildcards" in in_shards(workspace, "-n", "masks", ok=False).output
     assert "results/masks/merge_tree/01.json" in in_shards(workspace, "--summary").output
 
 

@@ -14,7 +14,8 @@ from regionflow.formats.images import read_images
 
 UNKNOWN_MEGAPIXELS = 12.0
 """Taken of an image that results/images.tsv does not tell of yet."""
-_MODEL_COPIES = 3  # of a weight file while it is loaded: as it is read, the model, and what is converted
+COPIES_OF_WEIGHTS = 3
+"""Of a weight file while it is loaded: as it is read, the model, and what is converted."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,11 @@ NEEDS = {
     "parts_probe": TRAINING,
     "parts_test": TRAINING,
     "weights": Need(2000, 120),
+    "images": Need(2000, 30, mib_per_image=0.01, minutes_per_image=0.002),  # keeps no pixels
+    "verify": Need(2000, 30, minutes_per_image=0.02),
+    "prune": Need(500, 30, minutes_per_image=0.002),
 }
-"""Of stages that need other than what jobs on one image (PER_IMAGE) or on the whole set (WHOLE_SET) do."""
+"""Of stages and other rules that need other than what jobs on one image (PER_IMAGE) or on the set (WHOLE_SET) do."""
 
 
 def need_of(stage: str, *, whole_set: bool) -> Need:
@@ -55,7 +59,7 @@ def need_of(stage: str, *, whole_set: bool) -> Need:
 
 def memory(need: Need, *, megapixels: float, images: int, weights: Path | None, attempt: int) -> int:
     """MiB of a job on an image of that size, or on a set of so many images, that loads that weight file."""
-    loaded = _MODEL_COPIES * weights.stat().st_size / 2**20 if weights is not None and weights.is_file() else 0.0
+    loaded = COPIES_OF_WEIGHTS * weights.stat().st_size / 2**20 if weights is not None and weights.is_file() else 0.0
     mib = need.mib + need.mib_per_megapixel * megapixels + need.mib_per_image * images + loaded
     return math.ceil(mib * attempt)
 
@@ -75,9 +79,16 @@ class Megapixels:
 
     def of(self, image: str) -> float:
         """Megapixels of an image, or what is taken of one that the table does not tell of."""
+        return self._known().get(image, UNKNOWN_MEGAPIXELS)
+
+    def largest(self) -> float:
+        """Megapixels of the largest image that the table tells of, or what is taken of one before."""
+        return max(self._known().values(), default=UNKNOWN_MEGAPIXELS)
+
+    def _known(self) -> dict[str, float]:
         if self._sizes is None:
             self._sizes = dict(self._read())
-        return self._sizes.get(image, UNKNOWN_MEGAPIXELS)
+        return self._sizes
 
     def _read(self) -> Iterable[tuple[str, float]]:
         try:

@@ -48,6 +48,7 @@ class Phase:
     files: files of the whole set that the outer run makes itself and that this phase waits for.
     jobs: steps of each rule: jobs for an image, or for the set.
     recorded: a hash of all that Snakemake compares of its steps.
+    single: whether it makes files of some images that were asked for by name, and nothing else.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Phase:
     files: tuple[str, ...]
     jobs: tuple[tuple[str, int], ...] = ()
     recorded: str = ""
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ def _phase(steps: list[Step], graph: _Graph, of_step: dict[Step, str], single: t
         files=tuple(sorted(set(files))),
         jobs=tuple(Counter(step.rule for step in steps).items()),
         recorded=_hash(recorded),
+        single=bool(single),
     )
 
 

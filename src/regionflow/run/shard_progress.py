@@ -17,7 +17,10 @@ PROGRESS = FOLDER / "progress"
 
 @dataclass(frozen=True)
 class Expected:
-    """One job of the outer run: what its inner run has to look after, whether it is stale or not."""
+    """One job of the outer run: what its inner run has to look after, whether it is stale or not.
+
+    images: of the shard, or those that a phase of single images may be asked for; 0 for the whole set.
+    """
 
     phase: Phase
     shard: str
@@ -30,7 +33,7 @@ class Expected:
 
     def jobs(self) -> dict[str, int]:
         """Jobs per rule if everything is to be made."""
-        return {rule: number * (self.images if self.phase.per_image else 1) for rule, number in self.phase.jobs}
+        return {rule: number * (self.images or 1) for rule, number in self.phase.jobs}
 
 
 @dataclass

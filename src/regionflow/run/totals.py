@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regionflow.base.errors import UserError
+from regionflow.formats.shards import WHOLE_SET
 from regionflow.run.inner import ENVIRONMENT
 
 _LINES_OF_TABLE = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
@@ -20,13 +21,13 @@ _NO_STAGES = {"total", "wanted"}
 class Share:
     """One job of the outer run that would run.
 
-    per_image: whether it is about the images of a shard, or about the whole set.
+    images: whether its jobs are about images, or about the whole set.
     jobs: of each rule, for an image or for the set.
     exact: whether an inner run has planned them; otherwise there are at most so many.
     """
 
     shard: str
-    per_image: bool
+    images: bool
     jobs: Mapping[str, int]
     exact: bool
 
@@ -60,12 +61,12 @@ def told(shares: Iterable[Share], shards: int) -> str:
     shares = list(shares)
     images, whole_set, inexact = Counter[str](), Counter[str](), set[str]()
     for share in shares:
-        (images if share.per_image else whole_set).update(share.jobs)
+        (images if share.images else whole_set).update(share.jobs)
         inexact |= set() if share.exact else set(share.jobs)
-    at_work = {share.shard for share in shares if share.per_image}
+    at_work = {share.shard for share in shares} - {WHOLE_SET}
     width = max((len(rule) for rule in [*images, *whole_set]), default=0)
     lines = [f"{len(at_work)} of {shards} shard(s) would be looked after; to be made:"]
     for rule, number in [*images.items(), *whole_set.items()]:
         what = f"{number} image(s)" if rule in images else "the whole set" + f", {number} times" * (number > 1)
-        lines.append(f"{rule:{width}}  {'at most ' * (rule in inexact and rule in images)}{what}")
+        lines.append(f"{rule:{width}}  {'at most ' * (rule in inexact)}{what}")
     return "\n  ".join(lines)

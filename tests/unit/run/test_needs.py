@@ -31,7 +31,8 @@ def test_a_stage_that_is_not_named_has_the_need_of_its_sort() -> None:
 
 def test_sizes_are_those_of_the_table_where_it_tells_them(tmp_path: Path) -> None:
     table = tmp_path / "images.tsv"
-    assert Megapixels(table).of("a") == UNKNOWN_MEGAPIXELS
+    assert Megapixels(table).of("a") == Megapixels(table).largest() == UNKNOWN_MEGAPIXELS
     write_images(table, ROWS)
     sizes = Megapixels(table)
     assert (sizes.of("a"), sizes.of("new")) == (6.0, UNKNOWN_MEGAPIXELS)
+    assert sizes.largest() == 6.0

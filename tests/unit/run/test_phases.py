@@ -92,7 +92,8 @@ def test_a_file_of_one_image_is_made_for_it_alone_when_what_it_needs_of_the_set_
     made = plan([], ["labels/dog"], Rules(**USUAL).find)
     assert levels(made) == [("features", "pooled", "regions"), ("fit", "set"), ("labels",)]
     last = list(made.phases.values())[-1]
-    assert (last.per_image, last.patterns) == (False, ("labels/dog",))
+    assert (last.per_image, last.single, last.patterns) == (False, True, ("labels/dog",))
+    assert not any(phase.single for phase in list(made.phases.values())[:-1])
 
 
 @pytest.mark.parametrize(("file", "waits"), [("pooled/dog", False), ("labels/dog", True), ("nothing", False)])

@@ -25,13 +25,17 @@ def test_images_are_added_up_and_what_is_not_exact_says_so() -> None:
         Share("1", True, {"masks": 30}, True),
         Share("set", False, {"clusters": 2}, True),
         Share("1", True, {"labels": 500}, False),
+        Share("set", False, {"coco": 1}, False),
+        Share("set", True, {"overlay": 3}, False),
     ]
     assert told(shares, 4).splitlines() == [
         "2 of 4 shard(s) would be looked after; to be made:",
         "  masks     32 image(s)",
         "  regions   12 image(s)",
         "  labels    at most 500 image(s)",
+        "  overlay   at most 3 image(s)",
         "  clusters  the whole set, 2 times",
+        "  coco      at most the whole set",
     ]
 
 
