@@ -262,3 +262,74 @@ def test_netpbm_grey_of_every_depth(tmp_path, largest):
     values = (GREY.astype(np.int64) * largest // 255).astype(">u2" if largest > 255 else np.uint8)
     (tmp_path / "x.pgm").write_bytes(b"P5 64 48 %d\n" % largest + values.tobytes())
     assert np.abs(read_image(tmp_path / "x.pgm").astype(int) - shown(GREY)).max() <= 1
+
+
+def jpeg2000(path, samples, **options):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    path.write_bytes(imagecodecs.jpeg2k_encode(samples, level=0, reversible=True, **options))
+    return path
+
+
+@pytest.mark.parametrize("bits", [9, 12, 16])
+@pytest.mark.parametrize("form", ["JP2", "J2K"])
+def test_deep_jpeg2000_keeps_all_its_bits(tmp_path, bits, form):
+    path = jpeg2000(tmp_path / "x.jp2", WIDE >> (16 - bits), bitspersample=bits, codecformat=form)
+    assert (read_image(path) == RGB).all()
+    grey = jpeg2000(tmp_path / "y.jp2", WIDE[..., 0] >> (16 - bits), bitspersample=bits, codecformat=form)
+    assert (read_image(grey) == shown(GREY)).all()
+
+
+@pytest.mark.parametrize("kind", ["jp2", "ppm", "plain"])
+def test_few_levels_of_sixteen_bits_are_told_and_can_be_stretched_in_colour(tmp_path, kind):
+    dark = RGB.astype(np.uint16) * 16
+    path = tmp_path / f"x.{kind}"
+    if kind == "jp2":
+        jpeg2000(path, dark)
+    elif kind == "ppm":
+        path.write_bytes(b"P6 # dark\n64 48\n# and\n65535\n" + dark.astype(">u2").tobytes())
+    else:
+        path.write_bytes(b"P3 64 48 65535\n" + b" ".join(b"%d" % value for value in dark.ravel().tolist()))
+    assert "images.scale_16bit: full_range" in look(path).note
+    low, high = int(RGB.min()), int(RGB.max())
+    expected = np.rint((RGB.astype(float) - low) * 255 / (high - low))
+    assert np.abs(read_image(path, scale_16bit="full_range").astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("largest", [255, 1023, 4095, 65535])
+def test_netpbm_colour_of_every_depth(tmp_path, largest):
+    values = (RGB.astype(np.int64) * largest // 255).astype(">u2" if largest > 255 else np.uint8)
+    (tmp_path / "x.ppm").write_bytes(b"P6 64 48 %d\n" % largest + values.tobytes())
+    assert np.abs(read_image(tmp_path / "x.ppm").astype(int) - RGB).max() <= 1
+    if largest > 255:
+        (tmp_path / "x.ppm").write_bytes(b"P6 64 48 %d\n" % largest + values.tobytes()[:-1])
+        with pytest.raises(UnreadableImage, match="truncated"):
+            read_image(tmp_path / "x.ppm")
+        with pytest.raises(UnreadableImage, match=r"images\.max_megapixels"):
+            read_image(tmp_path / "x.ppm", max_megapixels=0.001)
+
+
+def test_bands_of_jpeg2000_are_chosen_or_refused(tmp_path):
+    five = jpeg2000(tmp_path / "x.jp2", np.ascontiguousarray(np.dstack([RGB, RGB[..., :2]])))
+    with pytest.raises(UnreadableImage, match=r"has 5 bands, of which the file names red, green and blue; choose one"):
+        read_image(five)
+    assert (read_image(five, bands=[1, 2, 3]) == RGB).all()
+    four = jpeg2000(tmp_path / "y.jp2", np.dstack([WIDE, 65535 - WIDE[..., 0]]))
+    with pytest.raises(UnreadableImage, match=r"its band 4 is tagged as transparency but looks like data"):
+        read_image(four)
+    assert (read_image(four, bands=[1, 2, 3]) == RGB).all()
+    with pytest.raises(UnreadableImage, match=r"images\.max_megapixels"):
+        read_image(five, max_megapixels=0.001)
+
+
+def test_what_jpeg2000_may_hold_without_a_rule_is_named(tmp_path):
+    signed = jpeg2000(tmp_path / "x.jp2", (WIDE[..., 0].astype(np.int32) - 32768).astype(np.int16))
+    with pytest.raises(UnreadableImage, match="signed integers"):
+        read_image(signed)
+    inks = jpeg2000(tmp_path / "y.jp2", WIDE).read_bytes()
+    (tmp_path / "y.jp2").write_bytes(inks.replace(b"colr\1\0\0\0\0\0\x10", b"colr\1\0\0\0\0\0\x12"))
+    with pytest.raises(UnreadableImage, match="3 components of 16 bits in YCbCr has no rule"):
+        read_image(tmp_path / "y.jp2")
+    for cut in (80, 100, 200):
+        (tmp_path / "z.jp2").write_bytes(inks[:cut])
+        with pytest.raises(UnreadableImage):
+            read_image(tmp_path / "z.jp2")

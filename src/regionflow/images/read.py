@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from regionflow.base.pixel_limit import without_pixel_limit
-from regionflow.images import metadata, tiff
+from regionflow.images import deep, metadata, tiff
 from regionflow.images.bands import Bands, Reading, to_rgb
 from regionflow.images.errors import UnreadableImage
 from regionflow.images.files import open_file
@@ -140,6 +140,8 @@ def _decode(file: BinaryIO, max_megapixels: float) -> tuple[Bands, int]:
     if start[:4] in tiff.MAGIC:
         return tiff.decode(file, max_megapixels)
     content = file.read()
+    if (bands := _deep(content, max_megapixels)) is not None:
+        return bands, 1
     bare = metadata.Bare(content, 0)
     if start.startswith(metadata.PNG_SIGNATURE):
         bare = metadata.bare_png(content)
@@ -157,6 +159,15 @@ def _decode(file: BinaryIO, max_megapixels: float) -> tuple[Bands, int]:
             return png_16_bit(bare.content, image.info.get("transparency")), orientation
         image.load()
     return _bands(image), orientation
+
+
+def _deep(content: bytes, max_megapixels: float) -> Bands | None:
+    """The bands of a picture that Pillow would cut down to 8 bits."""
+
+    def check(size: tuple[int, int]) -> None:
+        _check_size(size, max_megapixels)
+
+    return deep.jpeg2000(content, check) or deep.netpbm(content, check)
 
 
 def _check_size(size: tuple[int, int], max_megapixels: float) -> None:

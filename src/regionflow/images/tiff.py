@@ -174,8 +174,11 @@ def _alpha(page: TiffPage, colours: int) -> Alpha:
 
 def _from_palette(page: TiffPage) -> NDArray[np.uint8]:
     colours = page.colormap
-    if colours is None or page.samplesperpixel != 1 or page.bitspersample > 8:
-        raise UnreadableImage(f"damaged: a palette of {page.bitspersample} bits in {page.samplesperpixel} bands")
+    if page.samplesperpixel != 1 or page.bitspersample > 8:
+        said = f"{page.bitspersample} bits in {page.samplesperpixel} band(s)"
+        raise UnreadableImage(f"a palette of {said} has no rule; convert it to RGB")
+    if colours is None:
+        raise UnreadableImage("damaged: it has no palette")
     colours = np.asarray(colours)
     if colours.shape != (3, 1 << page.bitspersample):
         raise UnreadableImage(f"damaged: its palette has the shape {colours.shape}")
