@@ -1,5 +1,6 @@
 """What a plain `snakemake` makes, and what it says at its end."""
 
+from regionflow.formats.origins import compact
 from regionflow.run import summary
 from regionflow.run import prune as pruning
 from regionflow.run.summary import look_at
@@ -70,6 +71,7 @@ def tell_the_end(more=""):
     """Say it once: an inner run leaves it to the outer one."""
     if not INNER:
         logger.info("\n".join([end_of_run(), more]))
+        compact(Path("results"))
 
 
 # What prune removes.

@@ -37,7 +37,7 @@ from regionflow.formats.pooled import check_pooled_set, read_pooled
 from regionflow.formats.regions import RegionFile, read_regions
 from regionflow.formats.semantics import read_semantics
 from regionflow.formats.shards import read_summary
-from regionflow.formats.training import read_metrics, read_record
+from regionflow.formats.training import check_checkpoint, read_metrics, read_record
 
 
 @dataclass(frozen=True)
@@ -299,9 +299,11 @@ CHECKS: dict[str, Callable[[Place], object]] = {
     "parts/colours.h5": lambda place: read_projection(place.path),
     "parts/model/model.safetensors": _part_network,
     "parts/model/record.csv": lambda place: read_record(place.path),
+    "parts/model/checkpoint.pt": lambda place: check_checkpoint(place.path),
     "parts/model/curves.svg": _text,
     "parts/model/metrics.json": lambda place: read_metrics(place.path),
     "parts/probe/probe.safetensors": _part_network,
+    "parts/probe/checkpoint.pt": lambda place: check_checkpoint(place.path),
     "parts/probe/record.csv": lambda place: read_record(place.path),
     "parts/probe/accuracy.json": _json,
     "parts/probe/confusion.csv": _table,

@@ -1,8 +1,15 @@
-"""What a training leaves beside its weights: its record, a CSV with a row every few steps, and its figures, JSON."""
+"""What a training leaves beside its weights: its record, a CSV with a row every few steps, its figures, JSON, and the
+checkpoint from which it goes on.
+
+A checkpoint is a ZIP file as torch writes it, without compression; torch compares none of the checksums in it. So one
+of the whole file, in hex, is the comment at the end of the ZIP, which every reader of such files skips.
+"""
 
 import csv
+import hashlib
 import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +18,10 @@ from regionflow.base.errors import BadFile
 from regionflow.base.files import write_json, write_table
 from regionflow.formats.checksums import note_file
 
+_DIGITS = 64
+_END = struct.Struct("<4s16xH")  # end of central directory: signature ... length of the comment
+_SIGNATURE = b"PK\5\6"
+_CHECKPOINT = "the checkpoint of a training"
 Row = dict[str, float]
 """Values after some steps by name: step, seconds, losses and so on."""
 
@@ -51,6 +62,41 @@ def read_metrics(path: Path) -> dict[str, Any]:
     if not isinstance(metrics, dict):
         raise BadFile.damaged(path, "figures of a training", "it is no object")
     return metrics
+
+
+def sign_checkpoint(path: Path) -> None:
+    """Add the checksum to a ZIP file without a comment. Raises ValueError for anything else."""
+    with path.open("r+b") as file:
+        file.seek(-_END.size, 2)
+        if _END.unpack(file.read()) != (_SIGNATURE, 0):
+            raise ValueError(f"{path}: no ZIP file, or one with a comment")
+        file.seek(-2, 2)
+        file.write(struct.pack("<H", _DIGITS))
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0, 2)
+        file.write(digest.encode())
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raises BadFile, naming the file, unless a checkpoint is exactly what was written."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            left = path.stat().st_size - _DIGITS
+            if left < _END.size:
+                raise BadFile.damaged(path, _CHECKPOINT, "it is cut off")
+            while left:
+                block = file.read(min(left, 1 << 20))
+                digest.update(block)
+                left -= len(block)
+                if not block:
+                    raise BadFile.damaged(path, _CHECKPOINT, "it is cut off")
+            signed = file.read()
+    except OSError as error:
+        raise BadFile.not_read(path, error) from error
+    if digest.hexdigest().encode() != signed:
+        raise BadFile.damaged(path, _CHECKPOINT, "its content does not have its checksum")
 
 
 def _plain(value: float | list[float]) -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from regionflow.base.files import whole
-from regionflow.formats.training import Row
+from regionflow.formats.training import Row, check_checkpoint, sign_checkpoint
 
 
 class Stateful(Protocol):
@@ -80,18 +80,22 @@ class Loop:
         own = {"settings": self.settings, "step": self.step, "seconds": self.seconds, "rows": self.rows}
         with whole(self.checkpoint) as part:
             torch.save({**own, "states": states}, part)
+            sign_checkpoint(part)
 
     def load(self) -> bool:
         """Take the checkpoint up; false where there is none, or it is of another training or damaged."""
         try:
+            if not self.checkpoint.exists():
+                return False
+            check_checkpoint(self.checkpoint)
             kept = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             if kept["settings"] != self.settings:
                 return False
             states = {name: kept["states"][name] for name in self.objects}
-        except FileNotFoundError:
-            return False
         except Exception as error:  # whatever is wrong with it, the training can begin anew
-            print(f"{self.checkpoint}: not taken up ({type(error).__name__}: {error})")
+            print(
+                f"{self.checkpoint}: not taken up, so that the training begins anew ({type(error).__name__}: {error})"
+            )
             return False
         for name, state in states.items():
             self.objects[name].load_state_dict(state)

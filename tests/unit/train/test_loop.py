@@ -1,13 +1,15 @@
 """The training loop: stopped anywhere and started again, it ends with the same numbers."""
 
 import csv
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from regionflow.formats.training import Row, write_record
+from regionflow.base.errors import BadFile
+from regionflow.formats.training import Row, check_checkpoint, sign_checkpoint, write_record
 from regionflow.train.loop import Loop, batch_rows
 
 
@@ -68,13 +70,38 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
         train(tmp_path, kill_at=5, settings="two")
 
 
-def test_a_damaged_checkpoint_is_told_and_not_taken_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("at", [0.02, 0.5, 0.98, None])
+def test_a_damaged_checkpoint_is_told_and_not_taken_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], at: float | None
+) -> None:
+    """Cut off, or a bit flipped anywhere: torch itself compares no checksum."""
+    whole, _ = train(tmp_path / "whole")
     train(tmp_path, steps=10)
     path = tmp_path / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:200])
-    _, loop = train(tmp_path)
-    assert f"{path}: not taken up" in capsys.readouterr().out
+    data = bytearray(path.read_bytes())
+    if at is None:
+        del data[200:]
+    else:
+        data[int(at * len(data))] ^= 1
+    path.write_bytes(data)
+    network, loop = train(tmp_path)
+    assert f"{path}: not taken up, so that the training begins anew" in capsys.readouterr().out
     assert loop.step == 23
+    assert torch.equal(network.weight, whole.weight)
+
+
+def test_torch_reads_a_checkpoint_with_its_checksum(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tmp_path, steps=10)
+    path = tmp_path / "checkpoint.pt"
+    check_checkpoint(path)
+    assert torch.load(path, weights_only=True)["step"] == 10
+    assert zipfile.ZipFile(path).testzip() is None
+    with pytest.raises(ValueError, match="with a comment"):
+        sign_checkpoint(path)
+    with pytest.raises(BadFile, match="no such file"):
+        check_checkpoint(tmp_path / "gone.pt")
+    train(tmp_path, steps=10)
+    assert capsys.readouterr().out == ""
 
 
 def test_the_record_is_a_table(tmp_path: Path) -> None:
