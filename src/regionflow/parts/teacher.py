@@ -113,7 +113,7 @@ class SamTeacher:
 def _encoded(answer: Answer, size: int) -> tuple[list[Rle], list[float]]:
     """RLEs and stability scores of masks of an image [S, S]; there are all, since nothing is below a threshold of 0."""
     masks = [mask for mask in answer.masks if mask is not None]
-    return [mask.encode((size, size), (0, 0), (size, size)) for mask in masks], [mask.stability for mask in masks]
+    return [mask.encode(size, (0, 0), (size, size)) for mask in masks], [mask.stability for mask in masks]
 
 
 def _without_duplicates(

@@ -284,10 +284,10 @@ def _coarse_first(grid: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def _collect(answer: Answer, points: NDArray[np.float64], crop: Crop) -> Candidates:
     """The stable masks that the crop's edge does not cut and that have pixels."""
-    x0, y0, x1, y1 = crop.box
+    x0, y0, _, y1 = crop.box
     prompt, mask = answer.wanted.nonzero()
     whole = [(i, m) for i, m in enumerate(answer.masks) if m is not None and not _cut_by_crop(m, crop)]
-    encoded = [(i, m, m.encode((y1 - y0, x1 - x0), (x0, y0), crop.image_size)) for i, m in whole]
+    encoded = [(i, m, m.encode(y1 - y0, (x0, y0), crop.image_size)) for i, m in whole]
     good = [(i, m, mask_rle) for i, m, mask_rle in encoded if rle.area(mask_rle)]
     if not good:
         return Candidates.none()

@@ -69,9 +69,9 @@ class FullMask:
         """Which of these pixels of the crop, flat and column-major, lie in the mask."""
         return np.searchsorted(self.edges, pixels, side="right") % 2 == 1
 
-    def encode(self, crop_size: tuple[int, int], origin: tuple[int, int], size: tuple[int, int]) -> Rle:
-        """RLE in the image (height, width); `origin` is the crop's left and top."""
-        (crop_height, _), (left, top), (height, width) = crop_size, origin, size
+    def encode(self, crop_height: int, origin: tuple[int, int], size: tuple[int, int]) -> Rle:
+        """RLE in the image of `size` (height, width); `origin` is the crop's left and top."""
+        (left, top), (height, width) = origin, size
         edges = self.edges
         if (crop_height, left, top) != (height, 0, 0):
             columns, rows = np.divmod(edges, crop_height)

@@ -240,7 +240,7 @@ def test_what_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
         begin(SAM, [IMAGE, np.zeros(shape, np.uint8)], AmgOptions())
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 40), (40, 3), (92, 8), (8, 92), (30, 30)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 40), (40, 3), (92, 8), (8, 92), (30, 30)])
 def test_crops_are_segment_anythings_but_for_those_without_pixels(shape: tuple[int, int]) -> None:
     image = np.zeros((*shape, 3), np.uint8)
     crops = generator._crops(image, AmgOptions(crop_n_layers=2))

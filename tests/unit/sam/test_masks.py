@@ -53,12 +53,12 @@ def test_full_size_masks_are_those_of_interpolation(seed, shift, cut, size, marg
     found = FullSize((16, 16), 64, cut, size, CPU).masks(logits, Thresholds(0.0, 1.0, 0.0))[0]
     assert found is not None
     height, width = size[0] + origin[1] + extra[1], size[1] + origin[0] + extra[0]
-    mask = rle.decode(found.encode(size, origin, (height, width)))
+    mask = rle.decode(found.encode(size[0], origin, (height, width)))
     inside = mask[origin[1] : origin[1] + size[0], origin[0] : origin[0] + size[1]]
     assert mask.sum() == inside.sum()
     assert expected.abs().numpy()[inside != (expected > 0).numpy()].max(initial=0) < 1e-4
     whole = rle.encode(mask)
-    assert found.encode(size, origin, (height, width)) == whole
+    assert found.encode(size[0], origin, (height, width)) == whole
     x, y, w, h = rle.bbox(whole)
     box = (x - origin[0], y - origin[1], x - origin[0] + w - 1, y - origin[1] + h - 1) if w else (0, 0, 0, 0)
     assert found.box == box
@@ -75,7 +75,7 @@ def test_chunks_of_masks_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [m is None for m in alone] == [m is None for m in together]
     for a, b in zip(alone, together, strict=True):
         if a is not None and b is not None:
-            assert a.encode((80, 60), (0, 0), (80, 60)) == b.encode((80, 60), (0, 0), (80, 60))
+            assert a.encode(80, (0, 0), (80, 60)) == b.encode(80, (0, 0), (80, 60))
             assert (a.box, a.stability) == (b.box, b.stability)
 
 
@@ -132,7 +132,7 @@ def test_a_mask_of_a_crop_is_encoded_where_the_crop_lies(
     left, top, right, below = margin
     whole = np.pad(mask, ((top, below), (left, right)))
     full = FullMask(plain_edges(mask), (0, 0, 0, 0), 1.0)
-    assert full.encode((5, 4), (left, top), whole.shape) == rle.encode(whole)
+    assert full.encode(5, (left, top), whole.shape) == rle.encode(whole)
     assert full.area == mask.sum()
     assert (full.holds(np.arange(20)) == mask.T.ravel()).all()
 
@@ -154,7 +154,7 @@ def test_no_more_than_a_block_of_full_size_logits(monkeypatch: pytest.MonkeyPatc
     assert found is not None
     assert max(seen) <= masks.CPU_BLOCK * size[0]
     assert sum(seen) < 2 * 0.1 * size[0] * size[1]  # twice, for two thresholds, and only around the mask
-    mask = found.encode(size, (0, 0), size)
+    mask = found.encode(size[0], (0, 0), size)
     assert rle.area(mask) > 2**23
     assert rle.bbox(mask)[2] * rle.bbox(mask)[3] < 0.05 * size[0] * size[1]
 
