@@ -49,6 +49,7 @@ def test_every_mask_of_ours_passes(masks: list[np.ndarray]) -> None:
         ("ä", "not ASCII"),
         ("\0", "a wrong character"),
         ("p0", "a wrong character"),
+        ("/0", "a wrong character"),
         ("o", "an unfinished number"),
         ("ooooooooooooooooooooo0", "a number that is too long"),
         (numbers(12), "do not add up to 3 x 5"),

@@ -132,7 +132,8 @@ def measure(module: str, given: argparse.Namespace) -> None:
     wrong = trial(gutted(module), tests)
     if wrong.outcome not in ("found", "crashed", "slow"):
         sys.exit(f"{module}: with functions that do nothing but fail: {wrong.outcome} {wrong.why}")
-    limits = Limits(max(20, 5 * right.cpu), max(120, 60 * right.cpu))
+    usual = trial(unchanged(module), tests)  # now that its libraries are there
+    limits = Limits(max(10, 5 * usual.cpu), max(120, 60 * right.cpu))
     known, every = equivalent(), list(mutants(module))
     stale = {name for name in known if name[0] == module} - set(map(name_of, every))
     if stale:

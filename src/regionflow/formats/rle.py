@@ -107,7 +107,7 @@ def _numbers(characters: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
     characters = characters[: last[-1] + 1]
     place = np.arange(len(characters)) - np.repeat(first, digits)
     values = np.add.reduceat((characters & 31) << (5 * place), first)
-    return values - (((characters[last] & 16) > 0).astype(np.int64) << (5 * digits)), digits
+    return values - ((characters[last] & 16) << (5 * digits - 4)), digits
 
 
 def check(rles: Sequence[Any], height: int, width: int) -> None:
@@ -127,12 +127,10 @@ def check(rles: Sequence[Any], height: int, width: int) -> None:
             raise ValueError(f"mask {i} is of {size[0]} x {size[1]} pixels, its image of {height} x {width}")
         if not mask["counts"].isascii() or not mask["counts"]:
             raise ValueError(f"the counts of mask {i} are {'empty' if not mask['counts'] else 'not ASCII'}")
-    start = characters = 0
-    for i, mask in enumerate(rles):
-        characters += len(mask["counts"])
-        if characters >= CHECKED_AT_ONCE or i + 1 == len(rles):
-            _check_counts([mask["counts"] for mask in rles[start : i + 1]], height, width, start)
-            start, characters = i + 1, 0
+    number = 0
+    for part in _parts(rles, CHECKED_AT_ONCE):
+        _check_counts([mask["counts"] for mask in part], height, width, number)
+        number += len(part)
 
 
 def _check_counts(counts: Sequence[str], height: int, width: int, number: int) -> None:
@@ -186,20 +184,22 @@ def _runs(rles: Sequence[Rle]) -> tuple[NDArray[np.int64], NDArray[np.int64], ND
     return owner, sums[ones] - before, sums[ones + 1] - before
 
 
-def _parts(rles: Sequence[Rle]) -> Iterator[Sequence[Rle]]:
-    """The masks, so many at a time that the arrays about them stay small."""
+def _parts(rles: Sequence[Rle], at_once: int) -> Iterator[Sequence[Rle]]:
+    """The masks, so many at a time that they have `at_once` characters of counts, and arrays about them stay small."""
     start = characters = 0
-    for i, mask in enumerate(rles):
+    for stop, mask in enumerate(rles, 1):
         characters += len(mask["counts"])
-        if characters >= DECODED_AT_ONCE or i + 1 == len(rles):
-            yield rles[start : i + 1]
-            start, characters = i + 1, 0
+        if characters >= at_once:
+            yield rles[start:stop]
+            start, characters = stop, 0
+    if start < len(rles):
+        yield rles[start:]
 
 
 def _runs_of_all(rles: Sequence[Rle]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """What `_runs` gives, of any number of masks."""
     first, parts = 0, []
-    for part in _parts(rles):
+    for part in _parts(rles, DECODED_AT_ONCE):
         owner, starts, stops = _runs(part)
         parts.append((owner + first, starts, stops))
         first += len(part)
@@ -212,7 +212,7 @@ def each_spans(rles: Sequence[Rle]) -> Iterator[Spans]:
 
     Runs that go on from the foot of a column to the head of the next are split, so each span lies in one column.
     """
-    for part in _parts(rles):
+    for part in _parts(rles, DECODED_AT_ONCE):
         owner, starts, stops = _runs(part)
         heights = np.array([max(mask["size"][0], 1) for mask in part])[owner]
         first, last = starts // heights, (stops - 1) // heights

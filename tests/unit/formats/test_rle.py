@@ -179,6 +179,16 @@ def test_masks_pass_whatever_is_checked_at_once(masks, at_once):
         rle.check([rle.encode(m) for m in masks], 9, 11)
 
 
+@given(st.lists(st.integers(1, 9), max_size=12), st.integers(1, 20))
+def test_parts_are_as_short_as_they_can_be_and_lose_no_mask(lengths, at_once):
+    """More would take memory, fewer time."""
+    masks = [{"size": [1, 1], "counts": "0" * n} for n in lengths]
+    parts = [[len(mask["counts"]) for mask in part] for part in rle._parts(masks, at_once)]
+    assert [n for part in parts for n in part] == lengths
+    assert all(sum(part) >= at_once for part in parts[:-1])
+    assert all(part and sum(part[:-1]) < at_once for part in parts)
+
+
 @given(st.lists(hnp.arrays(np.bool_, (6, 5)), max_size=6), st.integers(1, 40))
 def test_spans_of_many_masks_are_those_of_each_whatever_is_decoded_at_once(masks, at_once):
     encoded = [rle.encode(m) for m in masks]
