@@ -133,11 +133,14 @@ def test_the_point_is_the_middle_of_the_longest_column_of_pixels(mask):
     assert top >= 0 and mask[top : top + longest, int(x)].sum() == longest
 
 
-@given(hnp.arrays(np.bool_, (4, 5, 6)), st.permutations([1, 2, 3, 70_000]), st.sampled_from([0, 1000]))
-def test_the_smallest_mask_that_holds_a_pixel_paints_it_and_of_equal_ones_the_first(masks, values, short_run):
-    """Run after run, or all pixels at once."""
+@pytest.mark.parametrize("at_once", [1, rle.DECODED_AT_ONCE])
+@pytest.mark.parametrize("short_run", [0, 1000])
+@given(hnp.arrays(np.bool_, (4, 5, 6)), st.permutations([1, 2, 3, 70_000]))
+def test_the_smallest_mask_that_holds_a_pixel_paints_it_and_of_equal_ones_the_first(short_run, at_once, masks, values):
+    """Run after run, or all pixels at once; of runs that are worked out mask by mask, or together."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rle, "SHORT_RUN", short_run)
+        patch.setattr(rle, "DECODED_AT_ONCE", at_once)
         painted = rle.to_label_map([rle.encode(m) for m in masks], values, 5, 6)
     for place in np.ndindex(5, 6):
         holding = [(int(m.sum()), i) for i, m in enumerate(masks) if m[place]]
