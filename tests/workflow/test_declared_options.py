@@ -23,6 +23,7 @@ from helpers.forked import snakemake
 from helpers.planned import SCRIPTS, begun, jobs_in
 from helpers.recorded_options import Reads, watching
 from helpers.scenes import save_photos
+from helpers.small_labelers import labelers
 from helpers.small_sam import LOW_THRESHOLDS, save_small_sam
 from helpers.workflow import ROOT
 from regionflow.base.files import sha256_of
@@ -88,6 +89,7 @@ AGAIN: list[tuple[str, dict[str, Any]]] = [
     ("parts_masks", {"parts.teacher.segmenter": "merge_tree"}),
     *((f"{what}_scores", {"truth": {"type": "label_maps", "dir": "truth"}}) for what in ("mask", "region")),
 ]
+LOOKING = ["words_pooled", "words_both", "words_attention", "transformers"]
 # A download, and what needs a library that may be missing; neither declares any options.
 NOT_RUN = {"weights", "parquet"}
 
@@ -97,6 +99,7 @@ _WHICH_IMAGES = {"ImagesOptions": "which images there are: images.tsv and a file
 MAY_READ: dict[str, dict[str, str]] = {
     **{name: _IN_THE_FILE for name in ("parts_islands", "parts_probe", "parts_test")},
     **{name: _WHICH_IMAGES for name in ("pooled_set", "clusters", "classifier", "parts_set")},
+    "semantics": {"PoolingOptions": "always the same: features under a region's mask are averaged"},
     "parts_targets": {"TimmOptions": "what an embedder makes of its options: two fields of them, the others constant"},
 }
 RUNTIME = {
@@ -115,6 +118,7 @@ KEYS = {
 # What is declared but never read, and why it counts all the same.
 IDENTITIES = {
     "weights_sha256": "content of a file that is read",
+    "content_sha256": "content of files that are read",
     "tables_sha256": "content of files that are read",
     "examples_sha256": "content of files that are read",
     "start_sha256": "content of a file that is read",
@@ -131,6 +135,7 @@ UNREAD: dict[str, dict[str, str]] = {
     "classifier": {"labeler.extractor": "its files are inputs"},
     "semantics": {
         "labeler.extractor": "its files are inputs",
+        "WordsOptions.extractor": "its files are inputs",
         "labeler.examples": "a labeler of this kind cannot do without",
     },
     "images": {"images.sample": "read where neither a folder nor a table is named"},
@@ -172,6 +177,8 @@ COPIES = {"semantics": {"erode": "a region without it, where pixels vote"}}
 FILES = {
     "truth": "the ground truth, whose content is known by one sha256 for all its files",
     "classes.csv": "the same",
+    "segformer": "a model, known by one sha256 for all files of its folder",
+    "clip": "how open_clip is told of the test's own model",
 }
 
 
@@ -214,9 +221,16 @@ def prepare(folder: Path) -> Path:
         (folder / "truth" / name).parent.mkdir(parents=True, exist_ok=True)
         halves = (np.arange(96 * 120).reshape(96, 120) > 5000).astype(np.uint8)
         Image.fromarray(halves).save(folder / "truth" / f"{name}.png")
+    CONFIG["labelers"] |= labelers(folder)
     configuration = folder / "config.yaml"
     configuration.write_text(yaml.safe_dump(CONFIG))
     return configuration
+
+
+def of_labelers() -> list[str]:
+    """A file of each labeler that is not among the targets."""
+    others = CONFIG["labelers"].keys() - CONFIG["targets"]["labelers"]
+    return [f"results/semantics/{name}/default/{IMAGES[0]}.json" for name in sorted(others)]
 
 
 def with_values(values: Mapping[str, Any]) -> Config:
@@ -236,7 +250,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
     """Every stage, run in this process as the client would run it, and what it read."""
     folder = tmp_path_factory.mktemp("declared")
     configuration = prepare(folder)
-    plan = snakemake(folder, configuration, "-n", "-p", *TARGETS)
+    plan = snakemake(folder, configuration, "-n", "-p", *TARGETS, *of_labelers())
     assert plan.code == 0, plan.output
     stages: dict[str, Ran] = defaultdict(Ran)
     models: dict[str, ModelCache] = defaultdict(ModelCache)
@@ -310,6 +324,17 @@ def unknown_files(job: Job, opened: set[Path]) -> Iterator[str]:
             yield f"{job.stage} reads {path.name}, whose sha256 is not among its options"
 
 
+@pytest.mark.parametrize(
+    "name", ["seem", "seem_published", "words_pooled", "words_both", "words_attention", "transformers"]
+)
+def test_labelers_of_every_kind_ran(ran: dict[str, Ran], name: str) -> None:
+    """As far as their libraries are installed."""
+    if name not in CONFIG["labelers"]:
+        pytest.skip(f"what {name} needs is not installed")
+    kind = type(load_config(CONFIG).labelers[name])
+    assert kind in {of for of, _ in ran["semantics"].reads.fields}
+
+
 def test_every_stage_ran(ran: dict[str, Ran]) -> None:
     assert ran.keys() - NOT_RUN == STAGES.keys() - NOT_RUN
 
@@ -343,7 +368,8 @@ def test_a_stage_declares_nothing_that_it_never_reads(ran: dict[str, Ran], name:
         return (leaf.kind, leaf.name) in reads.fields
 
     unread = {str(leaf) for leaf in ran[name].declared if not is_read(leaf)}
-    assert unread == UNREAD.get(name, {}).keys()
+    known = UNREAD.get(name, {}).keys() & {str(leaf) for leaf in ran[name].declared}  # a library may be missing
+    assert sorted(unread) == sorted(known)
 
 
 @pytest.mark.parametrize("name", sorted(STAGES.keys() - NOT_RUN))
@@ -354,5 +380,6 @@ def test_images_are_read_as_the_configuration_says(ran: dict[str, Ran], name: st
 
 def test_no_exception_is_out_of_use(ran: dict[str, Ran]) -> None:
     for name, classes in MAY_READ.items():
-        read = {kind.__name__ for kind, _ in ran[name].reads.fields}
+        reads = ran[name].reads
+        read = {kind.__name__ for kind, _ in reads.fields} | {path.partition(".")[0] for path in reads.defaults}
         assert classes.keys() <= read, name
