@@ -9,17 +9,17 @@ from regionflow.base.options import Kind
 from regionflow.config.references import targeted
 from regionflow.run import shard_needs
 
-ON_CLUSTER = workflow.resource_settings.nodes is not None
+MAY_BE_CLUSTER = workflow.resource_settings.nodes is not None  # `is_for_cluster` knows when Snakemake plans
 
 
 def asked_of_shard():
     """resources: of an allocation for a shard."""
-    return {"mem_mb": memory_asked, "runtime": minutes_asked} if ON_CLUSTER else {}
+    return {"mem_mb": memory_asked, "runtime": minutes_asked} if MAY_BE_CLUSTER else {}
 
 
 def asked_of_set():
     """resources: of an allocation for the whole set."""
-    return {"mem_mb": memory_of_set, "runtime": minutes_of_set} if ON_CLUSTER else {}
+    return {"mem_mb": memory_of_set, "runtime": minutes_of_set} if MAY_BE_CLUSTER else {}
 
 
 def minutes_asked(wildcards, threads, attempt):

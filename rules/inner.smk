@@ -68,7 +68,7 @@ def told_of_job(wildcards, threads, resources):
     else:
         where = f"the whole set, {len(IMAGES)} images"
     told = f"{where}: {', '.join(phase.rules)}"
-    if not ON_CLUSTER:
+    if not is_for_cluster(workflow):
         return told
     cores = cores_asked("shard" if phase.per_image else "shard_set", threads)
     return f"{told} ({cores} cores, {resources.mem_mb} MB, {resources.runtime} minutes)"

@@ -59,6 +59,14 @@ def after_planning(workflow, act):
     workflow._build_dag = build
 
 
+def is_for_cluster(workflow):
+    """Whether jobs are allocations, known when Snakemake plans: --jobs says nothing of it, in a dry run even less."""
+    execution = workflow.execution_settings
+    return workflow.remote_exec or (
+        workflow.resource_settings.nodes is not None and execution is not None and execution.use_threads
+    )
+
+
 IS_MODULE = len(workflow.modifier_stack) > 1  # while a workflow that uses this one reads it
 
 

@@ -16,8 +16,7 @@ def plan_levels():
     """Divide the work into shards where the set is large: the targets become the summaries of all shards and phases."""
     if INNER:
         leave_other_rules_alone(INNER.phase.rules)
-    cluster = workflow.remote_exec or workflow.resource_settings.nodes is not None
-    size = 0 if INNER else shards.shard_size(CONFIG.runtime.shard_images, len(IMAGES), cluster)
+    size = 0 if INNER else shards.shard_size(CONFIG.runtime.shard_images, len(IMAGES), is_for_cluster(workflow))
     if not size:
         return
     if reason := whole_plan_only():

@@ -141,6 +141,13 @@ class Executor(LocalExecutor):
         with self.residents.taken(self._needs(job), wait=id(job) not in self._members):
             super().cached_or_run(job, run_func, *args)
 
+    def _callback(self, job_info: SubmittedJobInfo, future: Any) -> None:
+        """A job that is none of a resident is over; that the user has ended it is no error to tell of."""
+        if self._cancelled and future.exception() is not None:
+            self.handle_job_error(job_info.job)
+        else:
+            super()._callback(job_info, future)
+
     def cancel(self) -> None:
         """End all jobs: the user has pressed Ctrl-C, or Snakemake has failed."""
         self._cancelled = True

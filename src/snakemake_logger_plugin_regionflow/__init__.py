@@ -201,7 +201,7 @@ class LogHandler(LogHandlerBase):
         if self._tally is not None:
             tally, images = self._shown()
             if self._live is not None or not tally.all_done():
-                self._console.print(tally.line(self._last, images), markup=False)
+                self._console.print(tally.line(self._last, images, over=True), markup=False)
         self._live = self._tally = None
         super().close()
 

@@ -222,6 +222,11 @@ def test_a_cluster_is_asked_for_what_the_images_need(workspace: Workspace) -> No
     assert re.search(r"the whole set, 7 images: clusters.*, \d{4} MB, \d+ minutes\)", run.output)
 
 
+@pytest.mark.slow
+def test_the_number_of_jobs_on_one_machine_is_no_cluster(workspace: Workspace) -> None:
+    assert "Nothing to be done" in workspace.snakemake("-n", "--jobs", "2").output
+
+
 def test_commands_about_single_jobs_are_not_divided(workspace: Workspace) -> None:
     for option in ("--until", "--allowed-rules", "--prioritize"):
         output = in_shards(workspace, "-n", option, "masks", ok=option != "--allowed-rules").output

@@ -31,6 +31,8 @@ FOLDER = Path(".snakemake/regionflow")
 """What outer and inner runs tell each other. Names of files are hashes of what is in them: two runs never meet."""
 SLOTS_OF_RUN, OWN_SLOTS = "slots-of-run", "own-slots"
 """Whether an inner run works in the slots of the outer one, on this machine, or plans its own, on a node."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as a shell has it."""
 DAYS_KEPT = 14
 SHOWN = 10
 
@@ -174,6 +176,9 @@ def snakemake(arguments: list[str]) -> int:
         runpy.run_module("snakemake", run_name="__main__")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:  # while it planned or waited for its turn
+        print("regionflow: ended by Ctrl-C.", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

@@ -59,22 +59,22 @@ class Tally:
         """Whether every job has succeeded."""
         return all(self.done[stage] >= total for stage, total in self.total.items())
 
-    def summary(self, now: float) -> str:
-        """All stages in one sentence: `120/606 jobs, 3 min left, 0 failed`."""
-        left = self.seconds_left(now)
+    def summary(self, now: float, over: bool = False) -> str:
+        """All stages in one sentence: `120/606 jobs, 3 min left, 0 failed`; over: the run is, and nothing is left."""
+        left = None if over else self.seconds_left(now)
         parts = [f"{sum(self.done.values())}/{sum(self.total.values())} jobs"]
         if left is not None and not self.all_done():
             parts.append(f"{duration(left)} left")
         return ", ".join([*parts, f"{len(self.failed)} failed"])
 
-    def line(self, now: float, more: str = "") -> str:
-        """The same with every stage that has begun and is not over, for a log; `more` stands behind the first."""
+    def line(self, now: float, more: str = "", over: bool = False) -> str:
+        """The same with every stage that has begun and is not done, for a log; `more` stands behind the first."""
         active = [
             f"{stage} {self.done[stage]}/{total} ({self.images_per_second(stage, now):.1f}/s)"
             for stage, total in self.total.items()
             if 0 < self.done[stage] < total
         ]
-        return "; ".join(filter(None, [self.summary(now), more, *active]))
+        return "; ".join(filter(None, [self.summary(now, over), more, *active]))
 
     def table(self, now: float, more: str = "") -> RenderableType:
         """The same as a table with a bar for each stage, for a terminal; `more` stands at its foot."""

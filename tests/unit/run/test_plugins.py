@@ -4,11 +4,13 @@ import logging
 import logging.handlers
 import queue
 import sys
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import snakemake.logging
+from snakemake.exceptions import WorkflowError
 from snakemake.scheduling.job_scheduler import JobRateLimiter
 from snakemake.settings.types import MaxJobsPerTimespan
 
@@ -131,3 +133,16 @@ def test_the_console_gets_every_line_in_order() -> None:
 
 def test_snakemake_has_the_queue_that_the_console_replaces() -> None:
     assert issubclass(vars(snakemake.logging)["Queue"], queue.Queue | UnhurriedQueue)
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_what_ctrl_c_has_ended_is_no_error_to_tell_of(cancelled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor: Any = object.__new__(Executor)
+    executor._cancelled, executor.workflow = cancelled, SimpleNamespace(linemaps={})
+    told: list[str] = []
+    monkeypatch.setattr(executor, "handle_job_error", lambda job: told.append("handled"))
+    monkeypatch.setattr(executor, "report_job_error", lambda job: told.append("reported"))
+    ended: Future[None] = Future()
+    ended.set_exception(WorkflowError("killed"))
+    executor._callback(SimpleNamespace(job=None), ended)
+    assert told == ["handled" if cancelled else "reported"]

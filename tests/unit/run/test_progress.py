@@ -52,6 +52,7 @@ def test_a_failure_counts_until_its_retry_succeeds() -> None:
 def test_line_and_table_tell_done_of_total_and_images_per_second() -> None:
     tally = half_done()
     assert tally.line(now=10.0) == "5/20 jobs, 30 s left, 0 failed; masks 5/10 (0.5/s)"
+    assert tally.line(now=10.0, over=True) == "5/20 jobs, 0 failed; masks 5/10 (0.5/s)"
     screen = Console(file=io.StringIO(), width=100)
     screen.print(tally.table(now=10.0))
     assert "masks" in screen.file.getvalue() and "5/10 0.5/s" in screen.file.getvalue()  # type: ignore[attr-defined]
