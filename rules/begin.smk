@@ -9,6 +9,8 @@ from regionflow.run import shard_progress, totals, turns
 def begin_levels():
     """Tell the console what the inner runs are going to do; in an inner run of a shard, wait for its turn."""
     refuse_unreachable_weights()
+    for phase in LEVELS["phases"].values():
+        inner.remember_phase(phase, LEVELS["wishes"])
     if INNER and INNER.phase.per_image:
         turns.take()
     if jobs := jobs_of_levels():

@@ -35,8 +35,6 @@ def plan_levels():
         return
     LEVELS["phases"], LEVELS["wishes"] = plan.phases, {**wishes_of_run(), "forced": sorted(forced)}
     inner.clear_old()
-    for phase in plan.phases.values():
-        inner.remember_phase(phase, LEVELS["wishes"], overwrite=not workflow.dryrun)
     settings.targets = {*own, *plan.files, *(path for phase in plan.phases for path in summaries(phase))}
     settings.forcerun, settings.forcetargets = {*forced_of_outer_run(forced), *stale_summaries()}, False
     told = shards.told(LEVELS["shards"].values(), size, CONFIG.runtime.shard_images is not None)

@@ -4,6 +4,7 @@
 include: "internals.smk"
 include: "steps.smk"
 include: "levels.smk"
+include: "arguments.smk"
 include: "inner.smk"
 include: "asked.smk"
 include: "begin.smk"

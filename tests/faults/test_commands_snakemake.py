@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_args
 
 from helpers.scenes import save_photos
 from helpers.workflow import ROOT, Workspace
@@ -75,7 +76,8 @@ COMMANDS = {
 # The Makefile's own targets; minutes of measuring; how the client is started; what wants a finished run: see below.
 ELSEWHERE = ("make", "python benchmarks", "python -I -S", "snakemake --report", "regionflow search",
              "regionflow compare", "regionflow COMMAND", "snakemake --generate-unit-tests",
-             "snakemake --archive", "snakemake --containerize", "snakemake --profile profiles/slurm")  # fmt: skip
+             "snakemake --archive", "snakemake --containerize", "snakemake --workflow-profile profiles/slurm",
+             "snakemake -n --workflow-profile profiles/slurm")  # fmt: skip
 MORE = ["--detailed-summary", "--rulegraph", "--filegraph", "--list-changes=code", "--list-changes=params",
         "--list-rules", "--list-target-rules", "--delete-all-output --dry-run"]  # fmt: skip
 WITHOUT_CORES = ["--unlock", "--summary", "--dag", *(pytest.param(option, marks=pytest.mark.slow) for option in MORE)]
@@ -124,6 +126,17 @@ def documented() -> set[str]:
 def test_every_documented_command_is_in_the_list():
     unknown = {c for c in documented() if not c.startswith(ELSEWHERE)} - COMMANDS.keys()
     assert not unknown, "a document names a command that no test runs: add it to COMMANDS"
+
+
+@pytest.mark.parametrize(("profile", "executor"), [("slurm", "slurm"), ("slurm-generic", "cluster-generic")])
+def test_the_documented_commands_of_a_cluster_submit(profile, executor, monkeypatch):
+    pytest.importorskip(f"snakemake_executor_plugin_{executor.replace('-', '_')}")
+    commands = [command for command in documented() if command.endswith(f" profiles/{profile}")]
+    assert commands
+    monkeypatch.chdir(ROOT)  # where profiles/default is found as well
+    for command in commands:
+        _, arguments = parse_args(shlex.split(command)[1:])
+        assert arguments.executor == executor, command
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))

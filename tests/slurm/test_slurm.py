@@ -82,8 +82,14 @@ def settings(workspace: Workspace) -> list[str]:
 
 
 def start(workspace: Workspace, profile: str, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "snakemake", *settings(workspace), "--workflow-profile", "none"]
-    command += ["--profile", str(workspace.path(f"profiles/{profile}")), *SMALL, *arguments, *PROFILES[profile]]
+    command = [sys.executable, "-m", "snakemake", *settings(workspace)]
+    command += [
+        "--workflow-profile",
+        str(workspace.path(f"profiles/{profile}")),
+        *SMALL,
+        *arguments,
+        *PROFILES[profile],
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -99,7 +99,9 @@ def test_a_dry_run_tells_shards_and_images(workspace: Workspace) -> None:
 
 def test_with_the_commands_a_dry_run_counts_the_images_of_each_stage(workspace: Workspace) -> None:
     workspace.path("results/masks/merge_tree/01.json").unlink()
-    run = in_shards(workspace, "-n", "-p")
+    for_rules = ["--set-threads", "masks=2", "--set-resources", "masks:mem_mb=99", "--max-threads", "2"]
+    run = in_shards(workspace, "-n", "-p", *for_rules)
+    assert " ".join(for_rules) in run.output
     told = run.output.partition("Job stats:")[0]
     assert re.search(r"^  masks +1 image\(s\)$", told, re.MULTILINE)
     assert "features" not in told.partition("would be looked after")[2]

@@ -112,11 +112,10 @@ def write_job(
     return _write(f"job-{phase.name}-{shard}", canonical_json(job))
 
 
-def remember_phase(phase: Phase, wishes: Mapping[str, Any], overwrite: bool) -> None:
+def remember_phase(phase: Phase, wishes: Mapping[str, Any]) -> None:
     """Keep a phase and what a run's command line asks of inner runs for the nodes of a cluster, which know its name."""
     path = FOLDER / f"phase-{phase.name}.json"
-    if overwrite or not path.exists():
-        write_text(path, canonical_json({"phase": {**asdict(phase), "recorded": ""}, "wishes": dict(wishes)}))
+    write_text(path, canonical_json({"phase": {**asdict(phase), "recorded": ""}, "wishes": dict(wishes)}))
 
 
 def remembered_phase(name: str) -> tuple[Phase, dict[str, Any]] | None:
