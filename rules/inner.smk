@@ -6,7 +6,7 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
-from regionflow.run import inner
+from regionflow.run import inner, turns
 
 # An inner run tries again itself what fails; an allocation that was killed or ran out of time is asked for once more.
 RETRIES_OF_SHARDS = 0 if workflow.resource_settings.nodes is None else 1
@@ -92,7 +92,7 @@ def inner_command(wildcards, output, threads, resources):
 
 def share_of_cores(wildcards):
     """threads: two inner runs at a time, of which one works and the next is ready to begin (regionflow.run.turns)."""
-    return max(1, CORES // 2)
+    return max(1, CORES // turns.at_once(limits_of_run(workflow)))
 
 
 def wanted_files(wildcards):

@@ -6,12 +6,21 @@ jobs that it has left no longer fill the slots: the next one's jobs take those t
 
 import fcntl
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from regionflow.run.client import make_private
 
 _held: list[int] = []
 """The open lock file, while it is this run's turn. The kernel closes it, whatever ends the process."""
+
+
+def at_once(limits: Iterable[str]) -> int:
+    """How many inner runs there are at a time, where these are limited: one, if slots do not see to a limit.
+
+    Each of two would take all that there is, of memory for example. Cores and cards are shared by slots.
+    """
+    return 1 if set(limits) - {"gpu"} else 2
 
 
 def take(directory: str | None = None) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from regionflow.run import turns
+
 CHILD = """
 from regionflow.run import turns
 turns.take({!r})
@@ -43,3 +45,8 @@ def test_turns_pass_on_and_survive_a_kill(tmp_path: Path) -> None:
     for process in (first, second, third):
         process.kill()
         process.communicate()
+
+
+def test_runs_that_share_more_than_slots_go_one_by_one() -> None:
+    assert turns.at_once(["gpu"]) == turns.at_once([]) == 2
+    assert turns.at_once(["gpu", "mem_mb"]) == 1
