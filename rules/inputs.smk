@@ -1,5 +1,7 @@
 """The input functions of class names, evaluation and part-whole hierarchies."""
 
+from functools import cache
+
 from regionflow.base.errors import UserError
 from regionflow.parts.classes import has_classes
 from regionflow.run.truth_files import truth_files
@@ -102,9 +104,15 @@ def targeted_segmenters():
     return [{"segmenter": name} for name in names if name is not None]
 
 
+@cache
+def part_problems():
+    """What is known to fail of part-whole hierarchies: asked for by every image, found once."""
+    return preflight.part_problems(CONFIG)
+
+
 def teacher_weights(wildcards):
     """The weight file of the segmenter that teaches part-whole hierarchies."""
-    if problems := preflight.part_problems(CONFIG):
+    if problems := part_problems():
         raise WorkflowError("\n".join(["Part-whole hierarchies cannot be made:", *problems]))
     path = CONFIG.segmenters[CONFIG.parts.teacher.segmenter].weights()
     return [] if path is None else ancient(str(path))

@@ -20,8 +20,9 @@ rule report_index:
     resources:
         **needs("report_index"),
     params:
-        **stage("report_index", records="logs/records", **variant_files()),
+        **stage("report_index", records="logs/records", parts=parts_page, **variant_files()),
         images=MEMBERS,
+        parts=parts_page,
     shell:
         RUN
 

@@ -12,6 +12,7 @@ include: "begin.smk"
 
 record_every_image_as_one()
 before_planning(workflow, plan_levels)
+before_planning(workflow, tell_parts_page)  # comes first: levels put other targets in the place of those asked for
 after_planning(workflow, tell_totals)
 if INNER:
     compare_newest_by_time()

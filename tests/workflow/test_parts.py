@@ -110,6 +110,7 @@ def test_islands_are_pictures_and_a_table_of_their_agreement(results: Path) -> N
         ({"teacher": {"segmenter": "sam_vit_q"}}, "sam_vit_q"),
         ({"teacher": {"grid": 7}}, "the student has 14 x 14 columns, the teacher 7 x 7 patches"),
         ({"training": {"level_weights": [1.0]}}, "training.level_weights has 1 numbers"),
+        ({"teacher": {"segmenter": "merge_tree"}, "embedder": {"model": "test_vit"}}, "parts.student.dim: must be 64"),
     ],
 )
 def test_what_cannot_work_is_told_before_any_job(tmp_path: Path, parts: dict, message: str) -> None:
@@ -128,6 +129,29 @@ def test_a_missing_segmenter_stops_parts_and_nothing_else(tmp_path: Path) -> Non
     assert run.code != 0
     assert "segmenters.mine.checkpoint: gone.pth is not there" in run.output
     assert snakemake(tmp_path, configuration, "-n").code == 0
+
+
+def test_the_index_leads_to_the_page_where_there_is_one_or_will_be_and_never_makes_it(tmp_path: Path) -> None:
+    path = tmp_path / "photos/train/a/1.png"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(nested.draw(0, 40)[0]).save(path)
+    configuration = tmp_path / "config.yaml"
+    configuration.write_text(yaml.safe_dump(CONFIG))
+
+    def link(*targets: str) -> tuple[str | None, bool]:
+        """The page that the index is to lead to, and whether the run makes it."""
+        plan = snakemake(tmp_path, configuration, "-n", "-p", *targets)
+        assert plan.code == 0, plan.output
+        jobs = {job["stage"]: job for job in jobs_in(plan.output)}
+        return jobs["report_index"]["inputs"].get("parts"), "parts_page" in jobs
+
+    page = "results/report/parts.html"
+    assert link("report") == (None, False)
+    for asked in ("parts", "parts_page", f"./{page}"):
+        assert link("report", asked) == (page, True)
+    (tmp_path / page).parent.mkdir(parents=True)
+    (tmp_path / page).touch()
+    assert link("report") == (page, False)
 
 
 PRESETS = sorted(path.stem for path in (ROOT / "config/presets").glob("part_whole*.yaml"))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from regionflow.base.errors import UserError
 from regionflow.formats.layout import for_image
 from regionflow.formats.part_set import PartSet, write_part_set, write_projection
 from regionflow.formats.parts import PartMasks, PartTargets, count_embeddings, read_part_masks, read_part_targets
@@ -17,6 +18,8 @@ from regionflow.run.job import Job
 
 def run(job: Job) -> None:
     images = {image: entry for image, entry in images_of(job).items() if not _masks(job, image).error}
+    if not images:
+        raise UserError("parts: no image of the set can be read; `snakemake results/problems.tsv` lists the reasons")
     rows = sum(count_embeddings(for_image(job.input("targets"), image)) for image in images)
     names = [(image, entry.split) for image, entry in images.items()]
     write_part_set(job.outputs["set"], names, _content(job, images), rows, provenance(job))

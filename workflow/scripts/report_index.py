@@ -16,11 +16,14 @@ def run(job: Job) -> None:
         )
         for names in job.options["variants"]
     ]
+    links = dict(job.options["links"])
+    if "parts" in job.inputs:
+        links["Parts"] = job.input("parts").name
     build_index(
         job.outputs["page"],
         job.input("table"),
         variants,
         photo=lambda row: read_image(Path(row.path), **job.options["reading"]),
         records=job.input("records"),
-        links=job.options["links"],
+        links=links,
     )

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import timm
+from torch import nn
 
 from regionflow.features.errors import ExtractorError
 from regionflow.weights.fetched import WEIGHTS, Fetched, either
@@ -27,3 +28,9 @@ def fetched(name: str) -> Fetched | None:
         names = either(config.hf_hub_filename) if config.hf_hub_filename else WEIGHTS
         return Fetched(repo=config.hf_hub_id, names=names)
     return Fetched(url=config.url) if config.url else None
+
+
+def pooled_width(model: nn.Module) -> int:
+    """Numbers in the pooled features of a timm model, before its classifier."""
+    # Some models widen them once more after their last stage.
+    return int(getattr(model, "head_hidden_size", None) or model.num_features)  # type: ignore[arg-type]

@@ -16,6 +16,12 @@ def timm_model(name: str) -> dict[str, Any]:
     return answer
 
 
+def timm_width(name: str) -> int | None:
+    """Numbers in the pooled features of a model; None if timm cannot make it without its weights."""
+    width: int | None = remembered(f"timm width {name}", version("timm"), lambda: _ask_width(name))
+    return width
+
+
 def cannot_be_had(name: str) -> Iterator[str]:
     """One line, with what to fetch, if timm's own weights are not in its cache and cannot be fetched from here."""
     weights = timm_model(name)["weights"]
@@ -33,3 +39,17 @@ def _ask(name: str) -> dict[str, Any]:
         return {"problem": str(error), "weights": None}
     file = fetched(name)
     return {"problem": None, "weights": None if file is None else file.to_json()}
+
+
+def _ask_width(name: str) -> int | None:
+    import timm
+    import torch
+
+    from regionflow.features.timm_names import pooled_width
+
+    try:
+        with torch.device("meta"):  # without memory and weights
+            return pooled_width(timm.create_model(name))
+    except Exception:
+        # Models raise errors of many kinds; whatever this one is, it is told when it is loaded.
+        return None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from regionflow.base.errors import BadFile
@@ -30,7 +30,7 @@ def write_part_model(path: Path, model: StoredModel) -> None:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.weights.items()}
     metadata = {"options": canonical_json(dict(model.options)), "provenance": canonical_json(dict(model.provenance))}
     with whole(path) as part:
-        save_file(weights, part, metadata)
+        part.write_bytes(save(weights, metadata))  # a file by save_file is its owner's alone, whatever the umask
 
 
 def read_part_model(path: Path) -> StoredModel:
@@ -41,6 +41,8 @@ def read_part_model(path: Path) -> StoredModel:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
+            if metadata is None or not {"options", "provenance"} <= metadata.keys():
+                raise ValueError("its head does not say what network it is of")
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
         note_file(path)
         return StoredModel(weights, json.loads(metadata["options"]), json.loads(metadata["provenance"]))

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,13 @@ def read_record(path: Path) -> list[Row]:
         raise BadFile.damaged(path, "the record of a training", error) from error
 
 
-def write_metrics(path: Path, metrics: Mapping[str, float | list[float]]) -> None:
-    """Write figures. JSON has no NaN: one that cannot be told is null."""
+def write_metrics(path: Path, metrics: Mapping[str, float | str | list[float]]) -> None:
+    """Write figures, and what they are of. JSON has no NaN: one that cannot be told is null."""
     write_json(path, {name: _plain(value) for name, value in metrics.items()})
 
 
-def read_metrics(path: Path) -> dict[str, Any]:
-    """Read figures by name. Raises BadFile, naming the file, if it is damaged."""
+def read_metrics(path: Path, names: Collection[str] = ()) -> dict[str, Any]:
+    """Read figures by name. Raises BadFile, naming the file, if it is damaged or lacks one of `names`."""
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         note_file(path)
@@ -61,6 +61,8 @@ def read_metrics(path: Path) -> dict[str, Any]:
         raise BadFile.damaged(path, "figures of a training", error) from error
     if not isinstance(metrics, dict):
         raise BadFile.damaged(path, "figures of a training", "it is no object")
+    if missing := [name for name in names if name not in metrics]:
+        raise BadFile.damaged(path, "figures of a training", f"without {', '.join(missing)}")
     return metrics
 
 
@@ -99,7 +101,7 @@ def check_checkpoint(path: Path) -> None:
         raise BadFile.damaged(path, _CHECKPOINT, "its content does not have its checksum")
 
 
-def _plain(value: float | list[float]) -> Any:
+def _plain(value: float | str | list[float]) -> Any:
     if isinstance(value, list):
         return [_plain(each) for each in value]
-    return None if math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

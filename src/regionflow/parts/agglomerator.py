@@ -137,9 +137,8 @@ class Agglomerator(nn.Module):
         contributions = torch.full((levels, 1, 1), 4.0)
         contributions[-1] = 3  # nothing predicts the top level from above
         self.register_buffer("contributions", contributions, persistent=False)
-        width = options.encoder_dim or dim
-        self.register_buffer("target_mean", torch.zeros(width))
-        self.register_buffer("target_std", torch.ones(width))
+        self.register_buffer("target_mean", torch.zeros(options.width))
+        self.register_buffer("target_std", torch.ones(options.width))
 
     def tokens(self, images: Tensor) -> Tensor:
         """Input of the lowest level [B, 1, D, N] of normalised images [B, 3, S, S]."""

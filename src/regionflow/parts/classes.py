@@ -1,8 +1,24 @@
-"""The class of an image: the folder that it lies in."""
+"""Which images are trained on, and their classes: the folders that they lie in."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from regionflow.base.errors import UserError
+from regionflow.formats.images import TRAIN
+
+
+class HasSplit(Protocol):
+    """An image of a set, of which the split is asked."""
+
+    @property
+    def split(self) -> str:
+        """Name of the split, "" for none."""
+
+
+def trained_on(splits: Sequence[str]) -> list[int]:
+    """Rows of the training images: those of the split train, or all where there is no such split."""
+    rows = [row for row, split in enumerate(splits) if split == TRAIN]
+    return rows or list(range(len(splits)))
 
 
 def class_of(image_id: str) -> str:
@@ -16,7 +32,9 @@ def class_of(image_id: str) -> str:
     return folders[-1]
 
 
-def has_classes(image_ids: Iterable[str]) -> bool:
-    """Whether every image lies in a folder, and not all in the same."""
-    folders = {image.split("/")[-2] if "/" in image else None for image in image_ids}
-    return None not in folders and len(folders) > 1
+def has_classes(images: Mapping[str, HasSplit]) -> bool:
+    """Whether every image lies in a folder, and those that are trained on not all in folders of one name."""
+    ids = list(images)
+    if not all("/" in image for image in ids):
+        return False
+    return len({class_of(ids[row]) for row in trained_on([images[image].split for image in ids])}) > 1

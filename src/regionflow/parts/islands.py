@@ -20,13 +20,18 @@ TAILS = (2, 98)
 def fit_projection(embeddings: NDArray[np.floating], seed: int = 0) -> Projection:
     """The three main axes of the teacher's embeddings [M, E], from a seeded sample of them.
 
-    Raises ValueError for fewer than three embeddings or numbers per embedding.
+    Fewer than three embeddings, or alike ones, have fewer axes: the colours of the others are black.
     """
     chosen = np.random.default_rng(seed).permutation(len(embeddings))[:FIT_ROWS]
     rows = np.asarray(embeddings[np.sort(chosen)], np.float64)
-    pca = PCA(3, svd_solver="full").fit(rows)
-    low, high = np.percentile(pca.transform(rows), TAILS, axis=0)
-    return Projection(*(np.asarray(x, np.float32) for x in (pca.mean_, pca.components_, [low, high])))
+    mean, axes, tails = np.zeros(rows.shape[1]), np.zeros((3, rows.shape[1])), np.zeros((2, 3))
+    if len(rows):
+        mean = rows.mean(axis=0)
+    if len(rows) and np.ptp(rows, axis=0).any():
+        pca = PCA(min(3, *rows.shape), svd_solver="full").fit(rows)
+        mean, axes[: len(pca.components_)] = pca.mean_, pca.components_
+        tails[:, : len(pca.components_)] = np.percentile(pca.transform(rows), TAILS, axis=0)
+    return Projection(*(np.asarray(x, np.float32) for x in (mean, axes, tails)))
 
 
 def agreement(

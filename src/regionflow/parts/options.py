@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from regionflow.base.options import Count, CountOrNone, Few, Name, NotNegative, Options, Refers, Seed, Side
 from regionflow.features.options import TimmOptions
+from regionflow.features.timm_weights import timm_width
 
 ThreeLevels = Annotated[list[NotNegative], Field(min_length=3, max_length=3)]
 
@@ -44,6 +45,21 @@ class StudentOptions(Options):
     def grid(self) -> int:
         """Columns along each side."""
         return self.map_side // self.patch_size
+
+    @property
+    def width(self) -> int:
+        """Numbers in what a student gives for an embedding."""
+        return self.encoder_dim or self.dim
+
+    def width_problem(self, width: int) -> str | None:
+        """What to change, as "key: reason", where the teacher's embeddings have another width."""
+        if self.width == width:
+            return None
+        key = "dim" if self.encoder_dim is None else "encoder_dim"
+        return (
+            f"student.{key}: must be {width}, the width of the teacher's embeddings, not {self.width}; or set "
+            f"student.encoder_dim to {width} and choose student.dim freely"
+        )
 
     @property
     def token_channels(self) -> int:
@@ -127,6 +143,10 @@ class EmbedderOptions(Options):
         """A model that timm does not know, or has no weights for, as "key: reason"."""
         yield from self._as_extractor().problems()
 
+    def width(self) -> int | None:
+        """Numbers in an embedding; None where that is seen only when the model is loaded."""
+        return timm_width(self.model)
+
     def needs_network(self) -> Iterator[str]:
         """Timm's own weights, where they are not in its cache and cannot be fetched from here."""
         yield from self._as_extractor().needs_network()
@@ -157,7 +177,7 @@ class TrainingOptions(Options):
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.05
     """Decoupled, of all weights."""
     level_weights: list[NotNegative] = [0.1, 0.2, 0.7]
-    """Weight of each level's error, from subpart to whole."""
+    """Weight of each level's error, from subpart to whole; not all 0."""
     targets: Literal["standardised", "as_published"] = "standardised"
     """standardised: the teacher's embeddings minus their mean over the training images, by their standard deviation, so
     that what all masks have in common is not what is learned; as_published: as they are."""
@@ -171,6 +191,13 @@ class TrainingOptions(Options):
     """Seed of the first weights, of the held-out images and of the order."""
     start: str | None = None
     """Checkpoint to fine-tune: a model.safetensors of an earlier run, kept elsewhere, or the original's .ckpt."""
+
+    @field_validator("level_weights")
+    @classmethod
+    def _some_level_counts(cls, weights: list[float]) -> list[float]:
+        if not any(weights):
+            raise ValueError("all levels weigh 0, so that nothing would be learned")
+        return weights
 
     @model_validator(mode="after")
     def _something_to_freeze(self) -> "TrainingOptions":

@@ -1,6 +1,5 @@
 """The original's checkpoints and configurations (Agglomerator, CVPR 2022, and its distilled form, ICCVW 2023)."""
 
-import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 from regionflow.base.errors import UserError
 from regionflow.parts.agglomerator import Agglomerator, Probe
 from regionflow.parts.options import StudentOptions
-from regionflow.weights.checkpoint import CheckpointError
+from regionflow.weights.checkpoint import CheckpointError, load_state_dict, what_does_not_fit
 
 # The original's modules are numbered with the steps that hold no weights between them.
 _TOKENIZER = "image_to_tokens.0.block."
@@ -23,28 +22,30 @@ _OTHER_HEADS = ("contrastive_head.", "classification_head_from_contr.")
 
 
 def load_original(model: Agglomerator, probe: Probe | None, path: Path) -> None:
-    """Load a checkpoint of the original (Lightning's .ckpt, or its state dict) in place.
+    """Load a checkpoint of the original (Lightning's .ckpt, or its state dict) in place; it is read as tensors only.
 
     The contrastive heads of the 2022 model have no part in distillation and are left out. `probe`: gets the classifier
     of the top level; None leaves it out.
 
     Raises:
-        CheckpointError: the file is no such checkpoint, or of another configuration than the model.
+        CheckpointError: the file is no such checkpoint, of another configuration than the model, or holds NaN.
     """
+    published = load_state_dict(path)
     try:
-        state = convert(_read(path), model.options.levels)
-    except KeyError as error:
-        raise CheckpointError(f"{path} is not a checkpoint of the Agglomerator: {error.args[0]}") from None
-    classifier = {key.removeprefix("probe."): state.pop(key) for key in list(state) if key.startswith("probe.")}
-    try:
+        state = convert(published, model.options.levels)
+        classifier = {key.removeprefix("probe."): state.pop(key) for key in list(state) if key.startswith("probe.")}
         # As published targets are taken as they are.
         unscaled = {"target_mean": torch.zeros_like(model.target_mean), "target_std": torch.ones_like(model.target_std)}
         model.load_state_dict(state | unscaled)
         if probe is not None:
             probe.load_state_dict(classifier)
+    except KeyError as error:
+        raise CheckpointError(f"{path} is not a checkpoint of the Agglomerator: {error.args[0]}") from None
     except RuntimeError as error:
-        first = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise CheckpointError(f"{path} does not fit the student as configured: {first}") from None
+        raise CheckpointError(
+            f"{path} does not fit the student as configured: {what_does_not_fit(error)}. Set parts.student to the "
+            "network that the checkpoint is of."
+        ) from None
 
 
 def convert(state: dict[str, Tensor], levels: int) -> dict[str, Tensor]:
@@ -84,23 +85,6 @@ def _network_key(name: str, position: str, tensor: str) -> tuple[str, str]:
 def _top_last(tensor: Tensor, groups: int) -> Tensor:
     """The original runs the levels of its top-down network from the top; ours are in the order of the levels."""
     return tensor.unflatten(0, (groups, -1)).flip(0).flatten(0, 1)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist. Give the path of a checkpoint.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{path} is refused: it is damaged, or holds more than tensors and plain values ({first}). Nothing in it "
-            "was run; save torch.load(...)['state_dict'] alone where you trust the file."
-        ) from None
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} holds no state dict. Give a Lightning checkpoint or a state dict of tensors.")
-    return state
 
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {

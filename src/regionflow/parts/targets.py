@@ -19,6 +19,7 @@ from regionflow.base.later import Beside, Later, OnCard, at_once
 from regionflow.features.errors import ExtractorError
 from regionflow.features.options import TimmOptions
 from regionflow.features.timm_load import load_model, tensors_sha256
+from regionflow.features.timm_names import pooled_width
 from regionflow.formats import rle
 from regionflow.formats.parts import PartMasks, PartTargets
 from regionflow.formats.rle import Rle
@@ -81,7 +82,7 @@ class Embedder:
         return self._to_host(self._rows([(square, mask) for mask in masks]))(beside)
 
     def _to_host(self, rows: list[Tensor]) -> OnCard[NDArray[np.float32]]:
-        nothing = np.zeros((0, int(self._model.num_features)), np.float32)  # type: ignore[arg-type]
+        nothing = np.zeros((0, pooled_width(self._model)), np.float32)
         copied = to_host(torch.stack(rows)) if rows else lambda: torch.from_numpy(nothing)
 
         def on_card(beside: Beside) -> Later[NDArray[np.float32]]:

@@ -22,6 +22,9 @@ SHOWN, SIDE = 24, 336
 EDGES = np.linspace(-2, 2, 41)
 """Of the histograms: an agreement is a difference of two cosines."""
 LOSSES = {"train_loss": "training", "val_loss": "held out"}
+FIGURES = ("train_images", "val_images", "val_loss", "val_loss_before", "baseline_val_loss")
+TESTED = ("accuracy", "images", "of", "of_unknown_class")
+"""What is read of the figures of the training and of the probe."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ def build_parts(
     shown = survey.spread(SHOWN, len(images))
     levels = made[0].teacher.shape[1] if made else 0
     scores = np.array([each.last_agreement for each in made], float).reshape(len(made), levels)
-    metrics = read_metrics(files.metrics)
+    metrics = read_metrics(files.metrics, FIGURES)
+    tested = None if files.accuracy is None else read_metrics(files.accuracy, TESTED)
     data = {
         "levels": list(level_names(levels)),
         "images": [images[i].id for i in shown],
@@ -55,7 +59,7 @@ def build_parts(
         "mean": [_mean(column) for column in scores.T],
         "histograms": [survey.histogram(column, EDGES) for column in scores.T],
         "training": training(read_record(files.record), metrics, level_names(levels)),
-        "facts": _facts(metrics, None if files.accuracy is None else read_metrics(files.accuracy)),
+        "facts": _facts(metrics, tested),
     }
     pieces = (
         (
@@ -91,14 +95,23 @@ def _line(name: str, record: Sequence[Row], key: str) -> dict[str, Any]:
 
 def _facts(metrics: Mapping[str, Any], tested: Mapping[str, Any] | None) -> list[list[str]]:
     """What the cards say: value and what it is."""
+    loss, before, baseline = (_told(metrics[name]) for name in ("val_loss", "val_loss_before", "baseline_val_loss"))
     facts = [
         [str(metrics["train_images"]), f"images trained on, {metrics['val_images']} held out"],
-        [f"{metrics['val_loss']:.3g}", f"held-out loss, {metrics['val_loss_before']:.3g} before the training"],
-        [f"{metrics['baseline_val_loss']:.3g}", "held-out loss of the mean target"],
+        [loss, f"held-out loss, {before} before the training"],
+        [baseline, "held-out loss of the mean target"],
     ]
     if tested is not None and tested["images"]:
-        facts.append([f"{100 * tested['accuracy']:.1f} %", f"of {tested['images']} images right by the probe"])
+        unknown = tested["of_unknown_class"]
+        more = f"; {unknown} of classes that it was not trained on count nowhere" if unknown else ""
+        what = f"of {tested['images']} images ({tested['of']}) right by the probe{more}"
+        facts.append([f"{100 * tested['accuracy']:.1f} %", what])
     return facts
+
+
+def _told(value: float | None) -> str:
+    """A loss for people; one that cannot be told is null in the file."""
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _photo(

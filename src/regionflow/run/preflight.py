@@ -129,7 +129,11 @@ def part_problems(config: Config) -> list[str]:
     problems = [f"segmenters.{name}.{problem}" for problem in (*missing_weights(options), *options.problems())]
     if getattr(options, "features", None) is not None:
         problems.append(f"parts.teacher.segmenter: {name} compares features, which a teacher does not have")
-    problems += [f"parts.embedder.{problem}" for problem in parts.embedder.problems()]
+    unknown = [f"parts.embedder.{problem}" for problem in parts.embedder.problems()]
+    problems += unknown
+    width = None if unknown else parts.embedder.width()
+    if width is not None and (problem := parts.student.width_problem(width)):
+        problems.append(f"parts.{problem}")
     for key, path in (("embedder.checkpoint", parts.embedder.checkpoint), ("training.start", parts.training.start)):
         if path is not None and not Path(path).is_file():
             problems.append(f"parts.{key}: {path} is not there; put the file there or change the key")

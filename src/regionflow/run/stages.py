@@ -290,10 +290,10 @@ STAGES: dict[str, Stage] = {
     "parts_set": Stage(1, lambda config, names: {"reading": config.images.reading}),
     "parts_model": Stage(1, _part_model, card=lambda config: True),
     "parts_probe": Stage(1, _part_probe, card=lambda config: True),
-    "parts_test": Stage(1, _part_split, card=lambda config: True),
+    "parts_test": Stage(2, _part_split, card=lambda config: True),
     "parts_islands": Stage(2, lambda config, names: {"reading": config.images.reading}),
     "parts_agreement": Stage(1),
-    "parts_page": Stage(1, lambda config, names: {"reading": config.images.reading}),
+    "parts_page": Stage(2, lambda config, names: {"reading": config.images.reading}),
 }
 
 

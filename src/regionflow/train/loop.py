@@ -13,8 +13,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from regionflow.base.errors import BadFile
 from regionflow.base.files import whole
 from regionflow.formats.training import Row, check_checkpoint, sign_checkpoint
+from regionflow.weights.checkpoint import what_does_not_fit
 
 
 class Stateful(Protocol):
@@ -83,7 +85,10 @@ class Loop:
             sign_checkpoint(part)
 
     def load(self) -> bool:
-        """Take the checkpoint up; false where there is none, or it is of another training or damaged."""
+        """Take the checkpoint up; false where there is none, or it is of another training or damaged.
+
+        Raises BadFile, naming it, if it says that it is of this training but does not fit.
+        """
         try:
             if not self.checkpoint.exists():
                 return False
@@ -98,7 +103,11 @@ class Loop:
             )
             return False
         for name, state in states.items():
-            self.objects[name].load_state_dict(state)
+            try:
+                self.objects[name].load_state_dict(state)
+            except (RuntimeError, KeyError, ValueError) as error:  # now half of it is taken up
+                reason = f"its {name} does not fit: {what_does_not_fit(error)}"
+                raise BadFile.damaged(self.checkpoint, "the checkpoint of this training", reason) from None
         self.step, self.seconds, self.rows = kept["step"], kept["seconds"], kept["rows"]
         return True
 

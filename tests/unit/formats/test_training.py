@@ -30,8 +30,14 @@ def test_a_damaged_record_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_figures_that_cannot_be_told_are_null(tmp_path: Path) -> None:
-    write_metrics(tmp_path / "metrics.json", {"loss": 0.5, "agreement": [0.1, float("nan")]})
-    assert read_metrics(tmp_path / "metrics.json") == {"loss": 0.5, "agreement": [0.1, None]}
+    write_metrics(tmp_path / "metrics.json", {"loss": float("inf"), "of": "x", "agreement": [0.1, float("nan")]})
+    assert read_metrics(tmp_path / "metrics.json", ("loss", "of")) == {
+        "loss": None,
+        "of": "x",
+        "agreement": [0.1, None],
+    }
+    with pytest.raises(BadFile, match="without accuracy, images"):
+        read_metrics(tmp_path / "metrics.json", ("accuracy", "loss", "images"))
     (tmp_path / "metrics.json").write_text("[1]")
     with pytest.raises(BadFile, match="figures of a training"):
         read_metrics(tmp_path / "metrics.json")

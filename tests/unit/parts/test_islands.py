@@ -23,8 +23,15 @@ def test_the_projection_is_the_same_for_the_same_set() -> None:
     rows = np.random.default_rng(1).normal(size=(100, 5)).astype(np.float16)
     first, second = fit_projection(rows), fit_projection(rows)
     np.testing.assert_array_equal(first.axes, second.axes)
-    with pytest.raises(ValueError, match="3"):
-        fit_projection(rows[:, :2])
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (1, 5), (2, 5), (9, 2)])
+def test_few_embeddings_have_fewer_axes_and_black_for_the_others(shape: tuple[int, int]) -> None:
+    rows = np.random.default_rng(1).normal(size=shape).astype(np.float16)
+    projection = fit_projection(rows)
+    assert projection.axes.shape == (3, shape[1])
+    assert (projection.colours(rows)[:, min(shape) :] == 0).all()
+    assert (fit_projection(np.ones((4, 5))).colours(np.ones((4, 5))) == 0).all()
 
 
 def test_agreement_is_the_mean_cosine_inside_masks_minus_that_between_masks() -> None:

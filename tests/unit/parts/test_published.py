@@ -1,5 +1,6 @@
 """Published configurations and checkpoints: those that work, and why the others do not."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,50 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         load_original(Agglomerator(SMALL), None, path)
     with pytest.raises(CheckpointError, match="does not exist"):
         load_original(Agglomerator(SMALL), None, tmp_path / "gone.ckpt")
+    (tmp_path / "page.ckpt").write_text("<html>")
+    with pytest.raises(CheckpointError, match=r"page.ckpt is not a checkpoint: it is an HTML page"):
+        load_original(Agglomerator(SMALL), None, tmp_path / "page.ckpt")
+
+
+def original(model: Agglomerator) -> dict[str, torch.Tensor]:
+    """The tensors of a student of two levels under the original's names."""
+    state: dict[str, torch.Tensor] = {}
+    for key, tensor in model.state_dict().items():
+        room, _, rest = key.partition(".")
+        if key == "start":
+            state["init_levels"] = tensor
+        elif key == "weights":
+            state |= dict(zip(("wl", "wBU", "wTD", "wA"), tensor, strict=True))
+        elif room == "tokenizer":
+            state[f"image_to_tokens.0.block.{rest}"] = tensor
+        elif room in ("bottom_up", "top_down"):
+            kind, layer, name = rest.split(".")
+            state[f"{room}.net.{1 + 3 * int(layer) + (kind == 'linears')}.{name}"] = tensor
+    return state
+
+
+def test_a_lightning_checkpoint_is_read_with_the_arguments_beside_its_tensors(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    made, loaded = Agglomerator(SMALL).eval(), Agglomerator(SMALL).eval()
+    beside = {"epoch": 3, "hyper_parameters": argparse.Namespace(lr=1e-3), "optimizer_states": [{"state": {}}]}
+    torch.save({"state_dict": original(made), **beside}, tmp_path / "original.ckpt")
+    load_original(loaded, None, tmp_path / "original.ckpt")
+    images = torch.rand(2, 3, 16, 16)
+    with torch.inference_mode():
+        assert torch.equal(loaded(images).levels, made(images).levels)
+
+
+@pytest.mark.parametrize("of", [{"dim": 16}, {"levels": 5}, {"size": 32}])
+def test_a_checkpoint_of_another_configuration_is_named(tmp_path: Path, of: dict[str, int]) -> None:
+    path = tmp_path / "other.ckpt"
+    torch.save({"state_dict": original(Agglomerator(SMALL.model_copy(update=of)))}, path)
+    with pytest.raises(CheckpointError, match=f"{path} does not fit the student as configured: .*Set parts.student"):
+        load_original(Agglomerator(SMALL), None, path)
+
+
+def test_a_checkpoint_whose_training_failed_is_named(tmp_path: Path) -> None:
+    state = original(Agglomerator(SMALL))
+    state["init_levels"] = state["init_levels"] * float("nan")
+    torch.save(state, tmp_path / "nan.ckpt")
+    with pytest.raises(CheckpointError, match=r"nan.ckpt holds weights that are not numbers \(NaN\)"):
+        load_original(Agglomerator(SMALL), None, tmp_path / "nan.ckpt")

@@ -24,7 +24,7 @@ def page(tmp_path):
         variants,
         photo=lambda row: photo,
         records=tmp_path / "none",
-        links={"Evaluation": "evaluation.html"},
+        links={"Evaluation": "evaluation.html", "Parts": "parts.html"},
     )
     return tmp_path / "index.html"
 
@@ -34,6 +34,12 @@ def test_it_counts_what_each_variant_has(page):
     assert [v["name"] for v in data["variants"]] == ["x / one", "x / two"]
     assert {v["regions"] for v in data["variants"]} == {8}
     assert data["images"] == ["a", "sub/b"]
+
+
+def test_further_pages_are_led_to(page):
+    with report_page.opened(page) as tab:
+        links = tab.locator("#links a").evaluate_all("(all) => all.map((a) => [a.innerText, a.getAttribute('href')])")
+        assert links == [["Evaluation", "evaluation.html"], ["Parts", "parts.html"]]
 
 
 def test_two_variants_stand_side_by_side_and_lead_to_their_pages(page):

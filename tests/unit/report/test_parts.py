@@ -44,7 +44,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> PartFiles:
     ]
     write_record(root / "record.csv", rows)
     write_metrics(root / "metrics.json", METRICS)
-    write_metrics(root / "accuracy.json", {"accuracy": 0.75, "images": 4})
+    write_metrics(root / "accuracy.json", {"accuracy": 0.75, "images": 4, "of": "other splits", "of_unknown_class": 1})
     patterns = root / "islands/{image}.json", root / "masks/{image}.json.gz"
     return PartFiles(*patterns, root / "record.csv", root / "metrics.json", root / "accuracy.json")
 
@@ -78,7 +78,9 @@ def test_the_data_are_what_the_files_say(page: Path) -> None:
     assert loss["lines"][2]["values"] == [0.75]
     assert agreement["lines"][1]["values"] == [0.1, 0.2, 0.3]
     assert agreement["lines"][2]["values"] == [None, None, None]
-    assert data["facts"][-1] == ["75.0 %", "of 4 images right by the probe"]
+    assert data["facts"][1] == ["0.5", "held-out loss, 1.25 before the training"]
+    of = "of 4 images (other splits) right by the probe; 1 of classes that it was not trained on count nowhere"
+    assert data["facts"][-1] == ["75.0 %", of]
 
 
 def test_sliders_and_keys_reach_every_level_and_iteration_of_every_image(page: Path) -> None:
@@ -125,6 +127,25 @@ def test_the_page_keeps_to_the_rules_of_accessibility_and_to_the_width_of_the_sc
 def test_without_readable_images_there_still_is_a_page(tmp_path: Path, files: PartFiles) -> None:
     with report_page.opened(build(tmp_path / "parts.html", files, ())) as tab:
         assert tab.locator("#curves figure").count() == 2
+
+
+def test_losses_that_cannot_be_told_and_a_frozen_student_still_have_a_page(tmp_path: Path, files: PartFiles) -> None:
+    """No held-out image has a mask; no step was made; the probe knows no image's class."""
+    write_metrics(tmp_path / "metrics.json", METRICS | dict.fromkeys(("val_loss", "baseline_val_loss"), float("nan")))
+    tested = {"accuracy": float("nan"), "images": 0, "of": "other splits", "of_unknown_class": 3}
+    write_metrics(tmp_path / "accuracy.json", tested)
+    write_record(tmp_path / "record.csv", [])
+    places = [tmp_path / name for name in ("record.csv", "metrics.json", "accuracy.json")]
+    with report_page.opened(build(tmp_path / "parts.html", PartFiles(files.islands, files.masks, *places))) as tab:
+        assert tab.locator("#facts b").all_inner_texts() == ["4", "-", "-"]
+        assert tab.locator("#curves figure").count() == 0
+
+
+def test_figures_of_another_kind_are_named(tmp_path: Path, files: PartFiles) -> None:
+    write_metrics(tmp_path / "metrics.json", {"accuracy": 1.0})
+    other = PartFiles(files.islands, files.masks, files.record, tmp_path / "metrics.json")
+    with pytest.raises(BadFile, match=r"metrics\.json.*without train_images"):
+        build(tmp_path / "parts.html", other)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path, files: PartFiles) -> None:

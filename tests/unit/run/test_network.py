@@ -126,6 +126,26 @@ def test_local_files_of_part_whole_hierarchies_that_are_not_there_are_told(cut_o
     assert start.startswith("parts.training.start: s.pt is not there")
 
 
+@pytest.mark.parametrize(
+    ("student", "problems"),
+    [
+        ({}, ["parts.student.dim: must be 64, the width of the teacher's embeddings, not 256"]),
+        ({"encoder_dim": 32}, ["parts.student.encoder_dim: must be 64"]),
+        ({"dim": 64}, []),
+        ({"encoder_dim": 64}, []),
+    ],
+)
+def test_a_student_of_another_width_than_the_embedder_is_told_before_hours_of_teaching(
+    cut_off: Path, student: dict[str, int], problems: list[str]
+) -> None:
+    embedder = {"model": "test_convnext.r160_in1k", "random_seed": 0}
+    told = part_problems(
+        load_config({"parts": {"teacher": {"segmenter": "merge_tree"}, "embedder": embedder, "student": student}})
+    )
+    assert len(told) == len(problems)
+    assert all(one.startswith(expected) for one, expected in zip(told, problems, strict=True))
+
+
 def test_files_that_are_there_need_no_network(cut_off: Path) -> None:
     jobs = [("masks", {"segmenter": "sam_vit_h"}), ("features", {"extractor": "dinov2_vits14"})]
     (cut_off / "weights").mkdir()

@@ -104,6 +104,19 @@ def test_torch_reads_a_checkpoint_with_its_checksum(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out == ""
 
 
+def test_a_checkpoint_of_another_network_that_says_it_is_of_this_one_is_named(tmp_path: Path) -> None:
+    train(tmp_path, steps=10)
+    path = tmp_path / "checkpoint.pt"
+    kept = torch.load(path, weights_only=True)
+    kept["states"]["network"]["weight"] = torch.zeros(1, 4)
+    torch.save(kept, path)
+    sign_checkpoint(path)
+    with pytest.raises(BadFile, match=f"{path}: .*its network does not fit: 1 tensors of another shape.*delete it"):
+        train(tmp_path)
+    path.unlink()
+    assert train(tmp_path)[1].step == 23
+
+
 def test_the_record_is_a_table(tmp_path: Path) -> None:
     _, loop = train(tmp_path)
     write_record(tmp_path / "record.csv", loop.rows)

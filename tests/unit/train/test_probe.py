@@ -11,12 +11,13 @@ from regionflow.base.errors import UserError
 from regionflow.formats import part_set
 from regionflow.formats.part_set import PartSet
 from regionflow.formats.parts import PartTargets
-from regionflow.parts.agglomerator import Agglomerator
+from regionflow.images.find import ImageEntry
+from regionflow.parts.agglomerator import Agglomerator, Probe
 from regionflow.parts.classes import class_of, has_classes
 from regionflow.parts.options import ProbeOptions, StudentOptions
 from regionflow.parts.targets import members
 from regionflow.train.parts.data import Rows
-from regionflow.train.parts.probe import evaluate_probe, read_probe, top_levels, train_probe, write_probe
+from regionflow.train.parts.probe import Classifier, evaluate_probe, read_probe, top_levels, train_probe, write_probe
 
 STUDENT = StudentOptions(size=24, levels=3, dim=16, patch_size=2)
 OPTIONS = ProbeOptions(epochs=30, batch_size=8, rate=1e-2)
@@ -87,15 +88,48 @@ def test_a_probe_is_read_as_written(scenes: PartSet, tmp_path: Path) -> None:
     assert torch.equal(again.probe(top), classifier.probe(top))
 
 
-def test_an_image_of_an_unknown_class_or_of_none_is_refused(scenes: PartSet, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="of one class"):
+def test_an_image_of_an_unknown_class_counts_nowhere_and_is_counted(scenes: PartSet) -> None:
+    probe = Probe(STUDENT.grid**2, STUDENT.dim, 2).eval()
+    known = evaluate_probe(student(), Classifier(probe, ("bright", "dark")), scenes, ROWS.test)
+    unknown = evaluate_probe(student(), Classifier(probe, ("bright", "night")), scenes, ROWS.test)
+    assert (known.of_unknown_class, unknown.of_unknown_class) == (0, 4)
+    assert unknown.confusion.tolist() == [known.confusion[0].tolist(), [0, 0]]
+    nothing = evaluate_probe(student(), Classifier(probe, ("day", "night")), scenes, ROWS.test)
+    assert np.isnan(nothing.accuracy)
+
+
+def test_a_probe_is_trained_anew_when_other_images_are_held_out(scenes: PartSet, tmp_path: Path) -> None:
+    """A frozen student stays the same then: what was held out must not have been trained on by an earlier run."""
+    short, other = OPTIONS.model_copy(update={"epochs": 2}), Rows(np.arange(4, 16), np.arange(4), ROWS.test)
+    anew, _ = train_probe(student(), scenes, other, short, tmp_path / "anew.pt")
+    train_probe(student(), scenes, ROWS, short, tmp_path / "checkpoint.pt")
+    again, _ = train_probe(student(), scenes, other, short, tmp_path / "checkpoint.pt")
+    for name, tensor in anew.probe.state_dict().items():
+        assert torch.equal(tensor, again.probe.state_dict()[name]), name
+
+
+def test_images_of_one_class_or_of_none_are_refused(scenes: PartSet, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"are all of one class \(dark\); add images of other classes"):
         train_probe(student(), scenes, Rows(np.arange(0, 12, 2), ROWS.val, ROWS.test), OPTIONS, tmp_path / "c.pt")
     with pytest.raises(UserError, match="photo lies in no folder"):
         class_of("photo")
     assert class_of("train/n01440764/n01440764_10026") == "n01440764"
 
 
-def test_images_have_classes_if_all_lie_in_folders_of_several_names() -> None:
-    assert has_classes(["train/a/1", "train/b/2", "val/a/3"])
-    assert not has_classes(["a/1", "a/2"])
-    assert not has_classes(["1", "a/2"])
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (["train/a/1", "train/b/2", "val/a/3"], True),
+        (["a/1", "b/2"], True),
+        (["a/1", "a/2"], False),
+        (["1", "a/2"], False),
+        (["train/a/1", "val/b/2"], False),  # one class to learn
+        (["train/1", "train/2", "val/3"], False),  # folders of splits are no classes
+        ([], False),
+    ],
+)
+def test_images_have_classes_if_all_lie_in_folders_and_those_trained_on_in_several(
+    images: list[str], expected: bool
+) -> None:
+    splits = {image: image.split("/")[0] if image.startswith(("train/", "val/")) else "" for image in images}
+    assert has_classes({image: ImageEntry(Path(image), split) for image, split in splits.items()}) == expected

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regionflow.base.errors import UserError
-from regionflow.formats.images import TRAIN
 from regionflow.formats.part_set import PartSet
+from regionflow.parts.classes import trained_on
 from regionflow.parts.pixels import normalised
 
 
@@ -27,10 +27,12 @@ def split_rows(splits: list[str], val_fraction: float, seed: int) -> Rows:
 
     Raises UserError for fewer than two training images.
     """
-    names = np.array(splits, dtype=object)
-    chosen = np.flatnonzero(names == TRAIN) if TRAIN in splits else np.arange(len(splits))
+    chosen = np.array(trained_on(splits), np.int64)
     if len(chosen) < 2:
-        raise UserError(f"parts: {len(chosen)} readable training images; training needs at least 2")
+        raise UserError(
+            f"parts: the set has {len(chosen)} training images that can be read, and training needs 2 at least; add "
+            "images, or mend those that `snakemake results/problems.tsv` lists"
+        )
     order = np.random.default_rng(seed).permutation(chosen)
     held = min(len(chosen) - 1, max(1, round(val_fraction * len(chosen))))
     rest = np.setdiff1d(np.arange(len(splits)), chosen)

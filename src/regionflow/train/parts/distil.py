@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from regionflow.base.errors import UserError
+from regionflow.features.timm_load import tensors_sha256
 from regionflow.formats.part_set import PartSet
+from regionflow.formats.parts import EMPTY
 from regionflow.parts.agglomerator import Agglomerator, levels_loss
 from regionflow.parts.islands import agreement
 from regionflow.parts.options import StudentOptions, TrainingOptions
@@ -44,6 +47,11 @@ class Distillation:
         check(data, student, training)
         self.data, self.training, self.device = data, training, device
         self.rows: Rows = split_rows(data.splits, training.val_fraction, training.seed)
+        if (data.index[self.rows.train] == EMPTY).all():
+            raise UserError(
+                "the teacher has no mask in any image that is trained on, so there is nothing to learn; name another "
+                "parts.teacher.segmenter, or add images"
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             model = Agglomerator(student)
@@ -68,17 +76,23 @@ class Distillation:
     def run(
         self, checkpoint: Path, tell: Callable[[Row], None] = lambda row: None, save_every: float = 120.0
     ) -> Distilled:
-        """Train to the end, from the checkpoint where there is one of this very training."""
+        """Train to the end, from the checkpoint where there is one of this very training.
+
+        Raises UserError where the loss does not stay finite.
+        """
         objects: dict[str, Stateful] = {"student": self.student, "optimiser": self.optimiser, "schedule": self.schedule}
         if self.average is not None:
             objects["average"] = self.average
-        settings = {
+        settings: dict[str, Any] = {
             "student": self.student.options.canonical(),
             "training": self.training.canonical(),
             "data": self.data.fingerprint,
         }
+        if self.training.start is not None:
+            # Its path is in the options, but another file may lie there now.
+            settings["start"] = tensors_sha256(self.student)
         before = self.evaluate()
-        loop = Loop(objects, settings, checkpoint, save_every, tell)
+        loop = Loop(objects, settings, checkpoint, save_every, tell=partial(_tell_finite, tell))
         loop.run(self.steps, self.advance, self.evaluate, max(1, self.steps // RECORD_ROWS))
         return Distilled(self.kept.eval(), loop.rows, self.metrics(before))
 
@@ -114,7 +128,7 @@ class Distillation:
                 difference = (outputs - targets).square().mean(-1) * part.valid
                 errors += difference.double().sum((0, 1)).cpu().numpy()
                 counts += part.valid.sum((0, 1)).cpu().numpy()
-        return {**self._named(errors / np.maximum(counts, 1)), **self._agreement()}
+        return {**self._named(errors, counts), **self._agreement()}
 
     def metrics(self, before: Mapping[str, float]) -> dict[str, float | list[float]]:
         """Figures of the trained student; `before`: what `evaluate` gave before the training."""
@@ -131,20 +145,27 @@ class Distillation:
         }
 
     def baseline(self) -> dict[str, float]:
-        """Validation loss of the mean training target of every patch and level."""
-        total: Tensor | float = 0.0
-        count: Tensor | float = 0.0
-        for part in self._batches(self.rows.train):
-            total = total + (part.targets * part.valid[..., None]).double().sum(0)
-            count = count + part.valid.double().sum(0)
-        mean = total / torch.as_tensor(count).clamp(min=1)[..., None]
+        """Validation loss of the mean training target of every patch and level; of all where one has none."""
+        total, count = self._summed()
+        everywhere = total.sum((0, 1)) / count.sum().clamp(min=1)
+        mean = torch.where(count[..., None] > 0, total / count.clamp(min=1)[..., None], everywhere)
         levels = len(self.training.level_weights)
         errors, counts = np.zeros(levels), np.zeros(levels)
         for part in self._batches(self.rows.val):
             difference = self.kept.standardised(part.targets) - self.kept.standardised(mean)
             errors += (difference.square().mean(-1) * part.valid).sum((0, 1)).cpu().numpy()
             counts += part.valid.sum((0, 1)).cpu().numpy()
-        return self._named(errors / np.maximum(counts, 1))
+        return self._named(errors, counts)
+
+    def _summed(self) -> tuple[Tensor, Tensor]:
+        """Sum of the training images' targets [P, L, E], and how many they are [P, L]."""
+        patches, levels = self.data.index.shape[1:]
+        total = torch.zeros(patches, levels, self.data.embeddings.shape[1], dtype=torch.double, device=self.device)
+        count = torch.zeros(patches, levels, dtype=torch.double, device=self.device)
+        for part in self._batches(self.rows.train):
+            total += (part.targets * part.valid[..., None]).double().sum(0)
+            count += part.valid.double().sum(0)
+        return total, count
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [E] of the training images' targets, each patch and level counted once."""
@@ -176,9 +197,12 @@ class Distillation:
         for start in range(0, len(rows), EVALUATION_BATCH):
             yield batch(self.data, rows[start : start + EVALUATION_BATCH], self.device)
 
-    def _named(self, errors: NDArray[np.float64]) -> dict[str, float]:
-        per_level = {f"val_loss_{level}": float(error) for level, error in enumerate(errors)}
-        return {"val_loss": float(errors @ np.array(self.training.level_weights)), **per_level}
+    def _named(self, errors: NDArray[np.float64], counts: NDArray[np.float64]) -> dict[str, float]:
+        """Losses by name of summed errors and how many they are of, per level; NaN where there is none."""
+        means = np.divide(errors, counts, out=np.full(len(errors), np.nan), where=counts > 0)
+        per_level = {f"val_loss_{level}": float(mean) for level, mean in enumerate(means)}
+        weighted = [weight * mean for weight, mean in zip(self.training.level_weights, means, strict=True) if weight]
+        return {"val_loss": float(sum(weighted)), **per_level}
 
 
 def check(data: PartSet, student: StudentOptions, training: TrainingOptions) -> None:
@@ -199,12 +223,8 @@ def check(data: PartSet, student: StudentOptions, training: TrainingOptions) -> 
             f"the teacher has {levels} levels; parts.student.levels is {student.levels} and "
             f"parts.training.level_weights has {len(training.level_weights)}"
         )
-    if (student.encoder_dim or student.dim) != width:
-        key = "dim" if student.encoder_dim is None else "encoder_dim"
-        raise UserError(
-            f"parts.student.{key} must be {width}, the width of the teacher's embeddings; or set encoder_dim to it and "
-            "choose dim freely"
-        )
+    if problem := student.width_problem(width):
+        raise UserError(f"parts.{problem}")
 
 
 def _optimiser(student: nn.Module, training: TrainingOptions) -> torch.optim.Optimizer:
@@ -212,6 +232,16 @@ def _optimiser(student: nn.Module, training: TrainingOptions) -> torch.optim.Opt
     if training.optimiser == "lion":
         return Lion(student.parameters(), lr=rate, betas=LION_BETAS, weight_decay=decay)
     return torch.optim.AdamW(student.parameters(), lr=rate, betas=ADAMW_BETAS, weight_decay=decay)
+
+
+def _tell_finite(tell: Callable[[Row], None], row: Row) -> None:
+    """Tell a row of the record, unless the training has failed: then a UserError says so, and nothing is kept."""
+    if not np.isfinite(row["train_loss"]):
+        raise UserError(
+            f"the student's training has diverged: its loss is {row['train_loss']} by step {row['step']}; lower "
+            "parts.training.rate (or parts.student.start_weight) and run again"
+        )
+    tell(row)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from regionflow.parts.options import ProbeOptions
 from regionflow.parts.pixels import normalised
 from regionflow.train.loop import Loop, Row, Stateful, batch_rows
 from regionflow.train.parts.data import Rows
+from regionflow.weights.checkpoint import what_does_not_fit
 
 BATCH = 64
 RECORD_ROWS = 50
@@ -41,9 +42,11 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Tested:
-    """Counts [K, K] of images by true (row) and predicted (column) class."""
+    """Counts [K, K] of images by true (row) and predicted (column) class; and how many images count nowhere, since no
+    image of their class was trained on."""
 
     confusion: NDArray[np.int64]
+    of_unknown_class: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -79,7 +82,10 @@ def train_probe(
     """
     classes = tuple(sorted({class_of(data.image_ids[row]) for row in rows.train}))
     if len(classes) < 2:
-        raise UserError(f"parts.probe: all training images are of one class ({', '.join(classes)}): one folder each")
+        raise UserError(
+            f"parts.probe: the {len(rows.train)} images that are trained on are all of one class "
+            f"({', '.join(classes)}); add images of other classes, each class in a folder of its name"
+        )
     device, work = str(student.start.device), checkpoint.with_suffix(".levels")
     work.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -89,7 +95,13 @@ def train_probe(
             torch.manual_seed(options.seed)
             probe = Probe(levels.shape[1], levels.shape[2], len(classes), options.dropout).to(device)
             training = _Training(probe, levels, labels, options)
-            settings = {"probe": options.canonical(), "data": data.fingerprint, "student": tensors_sha256(student)}
+            settings = {
+                "probe": options.canonical(),
+                "data": data.fingerprint,
+                # A frozen student stays the same when other images are held out.
+                "train": rows.train.tolist(),
+                "student": tensors_sha256(student),
+            }
             objects: dict[str, Stateful] = {
                 "probe": probe,
                 "optimiser": training.optimiser,
@@ -133,19 +145,21 @@ class _Training:
 def evaluate_probe(
     student: Agglomerator, classifier: Classifier, data: PartSet, rows: Sequence[int] | NDArray
 ) -> Tested:
-    """Test a probe on some images. Raises UserError for an image of a class that it was not trained on."""
+    """Test a probe on some images."""
     confusion = np.zeros((len(classifier.classes),) * 2, np.int64)
-    device, chosen = str(student.start.device), np.asarray(rows, np.int64)
+    known = {name: label for label, name in enumerate(classifier.classes)}
+    labels = {row: known[name] for row in map(int, rows) if (name := class_of(data.image_ids[row])) in known}
+    device, chosen = str(student.start.device), np.array(list(labels), np.int64)
     training = classifier.probe.training
     with torch.inference_mode():
         for start in range(0, len(chosen), BATCH):
             part = chosen[start : start + BATCH]
             top = student(normalised(data.pixels[part], device)).levels[:, :, -1]
             predicted = classifier.probe.eval()(top).argmax(1).tolist()
-            for row, prediction in zip(part, predicted, strict=True):
-                confusion[_label(classifier, data.image_ids[row]), prediction] += 1
+            for row, prediction in zip(part.tolist(), predicted, strict=True):
+                confusion[labels[row], prediction] += 1
     classifier.probe.train(training)
-    return Tested(confusion)
+    return Tested(confusion, len(rows) - len(labels))
 
 
 def write_probe(path: Path, classifier: Classifier, provenance: Mapping[str, object]) -> None:
@@ -163,12 +177,5 @@ def read_probe(path: Path, device: str = "cpu") -> Classifier:
         probe = Probe(stored.options["columns"], stored.options["dim"], len(classes))
         probe.load_state_dict(stored.weights)
     except (KeyError, TypeError, RuntimeError) as error:
-        raise BadFile.damaged(path, "a probe of parts", str(error).splitlines()[0]) from None
+        raise BadFile.damaged(path, "a probe of parts", what_does_not_fit(error)) from None
     return Classifier(probe.to(device).eval(), classes)
-
-
-def _label(classifier: Classifier, image_id: str) -> int:
-    name = class_of(image_id)
-    if name not in classifier.classes:
-        raise UserError(f"parts.probe: {image_id} is of class {name}, of which there is no training image")
-    return classifier.classes.index(name)
