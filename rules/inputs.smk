@@ -1,9 +1,6 @@
-"""The input functions of class names, evaluation and part-whole hierarchies."""
-
-from functools import cache
+"""The input functions of class names and evaluation."""
 
 from regionflow.base.errors import UserError
-from regionflow.parts.classes import has_classes
 from regionflow.run.truth_files import truth_files
 from snakemake.exceptions import WorkflowError
 
@@ -102,41 +99,6 @@ def targeted_segmenters():
     """The segmenters of the kinds of region under targets, each once."""
     names = dict.fromkeys(CONFIG.regions[name].segmenter for name in CONFIG.targets.regions)
     return [{"segmenter": name} for name in names if name is not None]
-
-
-@cache
-def part_problems():
-    """What is known to fail of part-whole hierarchies: asked for by every image, found once."""
-    return preflight.part_problems(CONFIG)
-
-
-def teacher_weights(wildcards):
-    """The weight file of the segmenter that teaches part-whole hierarchies."""
-    if problems := part_problems():
-        raise WorkflowError("\n".join(["Part-whole hierarchies cannot be made:", *problems]))
-    path = CONFIG.segmenters[CONFIG.parts.teacher.segmenter].weights()
-    return [] if path is None else ancient(str(path))
-
-
-def embedder_checkpoint(wildcards):
-    """The local weights of the embedder; their content is in the options of rule parts_targets."""
-    return [] if CONFIG.parts.embedder.checkpoint is None else ancient(CONFIG.parts.embedder.checkpoint)
-
-
-def start_checkpoint(wildcards):
-    """The checkpoint that is fine-tuned; its content is in the options of rule parts_model."""
-    return [] if CONFIG.parts.training.start is None else ancient(CONFIG.parts.training.start)
-
-
-def part_files(wildcards):
-    """What `snakemake --cores all parts` makes."""
-    files = [rules.parts_model.output.model, rules.parts_agreement.output.table, rules.parts_page.output.page]
-    return files + probe_accuracy(wildcards)
-
-
-def probe_accuracy(wildcards):
-    """The accuracy of the probe, where images have classes."""
-    return [rules.parts_test.output.accuracy] if has_classes(IMAGES) else []
 
 
 def refuse_unreachable_weights():

@@ -1,6 +1,9 @@
 """What part-whole hierarchies are learned from: a teacher's masks for every patch, and their embeddings."""
 
 
+include: "parts_inputs.smk"
+
+
 rule parts_masks:
     """Three nested masks for every patch of one image."""
     input:
