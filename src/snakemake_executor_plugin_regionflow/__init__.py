@@ -13,15 +13,16 @@ from typing import Any
 
 from snakemake.executors.local import Executor as LocalExecutor
 from snakemake.executors.local import common_settings as common_settings
+from snakemake.jobs import Job
 from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from regionflow.run.dispatch import Dispatcher, Work
 from regionflow.run.handover import RUN
+from snakemake_executor_plugin_regionflow.internals import look_for_pipes_once, with_bell, without_rate_limit
 
 _BASH_PREFIX = "set -euo pipefail; "
-_DEFAULT_RATE = (100, 1)  # jobs, seconds
 _SWITCH_SECONDS = 0.001  # how long a thread that hears of a job's end waits for the one that schedules; Python: 0.005
 
 
@@ -31,25 +32,13 @@ def kind_of(job: Any) -> Hashable:
     return job.rule.name, names, job.threads, job.resources.get("tmpdir")
 
 
-def without_rate_limit(scheduler: Any) -> None:
-    """Start jobs as they come, if nobody asked for another rate than Snakemake's 100 a second.
-
-    That limit is meant for clusters. It starts a timer in every round of scheduling, which is another round one second
-    later, with another timer: after a thousand jobs there are a thousand rounds a second. Internal to Snakemake:
-    tested, and pinned below 10.
-    """
-    limiter = getattr(scheduler, "job_rate_limiter", None)
-    if limiter is not None and (limiter.max_jobs, limiter.timespan) == _DEFAULT_RATE:
-        scheduler.job_rate_limiter = None
-        scheduler.resources["_job_count"] = sys.maxsize
-
-
 class Executor(LocalExecutor):
     """Runs jobs on this machine."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         sys.setswitchinterval(_SWITCH_SECONDS)
+        look_for_pipes_once(Job)
         self._residents: Dispatcher | None = None
         self._members: set[int] = set()  # jobs of groups, which must run at the same time
         self._cancelled = False
@@ -59,12 +48,14 @@ class Executor(LocalExecutor):
         """Made when first needed: the scheduler, which knows how much there is of everything, is made after us."""
         if self._residents is None:
             limits = self.workflow.scheduler.global_resources
-            self._residents = Dispatcher({name: value for name, value in limits.items() if value != sys.maxsize})
+            limited = {name: value for name, value in limits.items() if value != sys.maxsize}
+            self._residents = Dispatcher(limited, idle=with_bell(self.workflow.scheduler).hurry)
         return self._residents
 
     def run_jobs(self, jobs: Sequence[Any]) -> None:
         """Run jobs that were chosen at the same time."""
         without_rate_limit(self.workflow.scheduler)
+        with_bell(self.workflow.scheduler)
         works = []
         for job in jobs:
             self.run_job_pre(job)
@@ -128,6 +119,9 @@ class Executor(LocalExecutor):
             self.handle_job_error(info.job)
         elif error:
             self.report_job_error(info, msg=error)
+        elif self.residents.has_waiting:
+            with with_bell(self.workflow.scheduler).patient():
+                self.report_job_success(info)
         else:
             self.report_job_success(info)
 

@@ -98,9 +98,15 @@ PACES = Paces()
 
 
 class Dispatcher:
-    """Hands jobs to the residents of this run's slots; `capacity` is how much there is of what jobs need."""
+    """Hands jobs to the residents of this run's slots.
 
-    def __init__(self, capacity: Mapping[str, int]) -> None:
+    Args:
+        capacity: how much there is of what jobs need.
+        idle: called when a slot finds that nothing waits.
+    """
+
+    def __init__(self, capacity: Mapping[str, int], idle: Callable[[], None] = lambda: None) -> None:
+        self._idle = idle
         self._free = Counter(capacity)
         self._capacity = dict(capacity)
         self._waiting: list[Work] = []
@@ -110,6 +116,11 @@ class Dispatcher:
         self._over = False
         self._number = itertools.count(1)
         PACES.most = most_in_a_request(sum(int(os.environ[f"REGIONFLOW_{pool}_SLOTS"]) for pool in ("GPU", "CPU")))
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there are jobs that no slot has begun with."""
+        return bool(self._waiting)
 
     def submit(self, jobs: Collection[Work]) -> None:
         """Have jobs done; each is told when it is over. Threads are started as they are needed."""
@@ -189,6 +200,8 @@ class Dispatcher:
                     self._waiting = [work for work in self._waiting if id(work) not in taken]
                     self._free.subtract(first.needs)
                     return request
+                if not self._waiting:
+                    self._idle()
                 if not wait:
                     break
                 self._changed.wait()

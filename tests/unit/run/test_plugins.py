@@ -1,5 +1,6 @@
 """What our plugins rely on inside Snakemake, and what the scheduler chooses."""
 
+import inspect
 import logging
 import logging.handlers
 import queue
@@ -11,13 +12,15 @@ from typing import Any
 import pytest
 import snakemake.logging
 from snakemake.exceptions import WorkflowError
-from snakemake.scheduling.job_scheduler import JobRateLimiter
+from snakemake.jobs import Job
+from snakemake.scheduling.job_scheduler import JobRateLimiter, JobScheduler
 from snakemake.settings.types import MaxJobsPerTimespan
 
 import snakemake_scheduler_plugin_regionflow as plugin
 from regionflow.run.dispatch import Paces
 from regionflow.run.handover import RUN
-from snakemake_executor_plugin_regionflow import Executor, without_rate_limit
+from snakemake_executor_plugin_regionflow import Executor, internals
+from snakemake_executor_plugin_regionflow.internals import with_bell, without_rate_limit
 from snakemake_logger_plugin_regionflow import UnhurriedQueue
 
 
@@ -100,6 +103,74 @@ def test_no_more_are_chosen_than_may_start(monkeypatch: pytest.MonkeyPatch) -> N
     jobs = [job("short", i) for i in range(9)]
     assert len(chosen(monkeypatch, {"short": 0.03}, jobs, [], count=3)) == 3
     assert chosen(monkeypatch, {"short": 0.03}, jobs, [], count=0) == []
+
+
+def test_remaining_jobs_are_looked_for_when_somebody_asks() -> None:
+    asked = []
+
+    class Internal:
+        @property
+        def remaining_jobs(self) -> list[int]:
+            asked.append(self)
+            return [1, 2, 3]
+
+    internals.look_for_remaining_when_asked(Internal)
+    internals.look_for_remaining_when_asked(Internal)
+    remaining = Internal().remaining_jobs
+    assert not asked
+    assert list(remaining) == [1, 2, 3] and len(remaining) == 3 and remaining[1:] == [2, 3]
+    assert len(asked) == 1
+    internals.look_for_remaining_when_asked(JobScheduler)
+    internal: Any = object.__new__(JobScheduler)
+    jobs = ["running", "over", "failed", "left"]
+    dag = SimpleNamespace(needrun_jobs=lambda: jobs, finished=lambda job: job == "over")
+    internal.workflow, internal.running, internal.failed = SimpleNamespace(dag=dag), {"running"}, {"failed"}
+    assert list(internal.remaining_jobs) == ["left"]
+
+
+def test_a_job_knows_which_inputs_are_pipes_without_asking_all_jobs_for_each() -> None:
+    asked: list[int] = []
+
+    class Internal:
+        is_pipe_or_service_input = Job.is_pipe_or_service_input
+
+        def __init__(self, files: dict[str, bool]) -> None:
+            one = SimpleNamespace(pipe_or_service_output={file for file, pipe in files.items() if pipe})
+            self.files = files
+            self.dag = SimpleNamespace(dependencies={self: Counted({FakeJob(**vars(one)): set(files)})})
+
+    class Counted(dict[Any, set[str]]):
+        def items(self) -> Any:
+            asked.append(1)
+            return super().items()
+
+    internals.look_for_pipes_once(Internal)
+    internals.look_for_pipes_once(Internal)
+    for files in ({f"{i}": i == 7 for i in range(50)}, {f"{i}": i == 3 for i in range(50)}):
+        made = Internal(files)
+        assert {file for file in files if made.is_pipe_or_service_input(file)} == {f for f in files if files[f]}
+        assert not made.is_pipe_or_service_input("of nobody")
+    assert len(asked) == 2
+    assert "is_pipe_or_service_input" in inspect.getsource(Job.prepare)
+
+
+@pytest.mark.parametrize(("error", "waiting", "at_once"), [("", True, False), ("", False, True), ("why", True, True)])
+def test_a_job_that_is_over_can_wait_for_others_while_there_is_more_to_do(
+    error: str, waiting: bool, at_once: bool
+) -> None:
+    executor: Any = object.__new__(Executor)
+    scheduler = SimpleNamespace(_open_jobs=None)
+    bell = with_bell(scheduler)
+    assert scheduler._open_jobs is bell is with_bell(scheduler)
+    bell.acquire()
+    executor.workflow = SimpleNamespace(scheduler=scheduler)
+    executor._cancelled, executor._residents = False, SimpleNamespace(has_waiting=waiting)
+    executor.report_job_success = lambda info: bell.release()
+    executor.report_job_error = lambda info, msg: bell.release()
+    executor._told(SimpleNamespace(job=None), error)
+    assert bell._rung == at_once
+    bell.hurry()
+    bell.acquire()
 
 
 @pytest.mark.parametrize(("shell", "wanted", "logged"), [(RUN, False, None), (RUN, True, RUN), ("own", False, "own")])
