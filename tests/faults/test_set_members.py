@@ -175,3 +175,10 @@ def test_a_note_is_in_the_table(tmp_path):
     assert "images.scale_16bit" in row.note
     assert row.status == "ok"
     assert row.bytes == (tmp_path / "x.png").stat().st_size
+
+
+@pytest.mark.parametrize("content", [b"image\tpath\n1\t2\n", b"\xff\xfe", b"image\tpath\treason\n1\n"])
+def test_a_damaged_table_of_problems_does_not_end_the_end_of_a_run(tmp_path, content):
+    (tmp_path / "problems.tsv").write_bytes(content)
+    told = problems_summary(tmp_path / "problems.tsv")
+    assert "damaged" in told or "could not be read" in told
