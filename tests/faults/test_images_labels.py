@@ -8,6 +8,7 @@ from regionflow.base.errors import UserError
 from regionflow.exports import named
 from regionflow.exports.colour_maps import write_colour_map
 from regionflow.formats.labels import read_label_map, write_label_map
+from regionflow.formats.palette import palette
 from regionflow.formats.rle import decode, from_label_map, to_label_map
 from regionflow.superpixels.slic import superpixel_annotations
 from regionflow.verify import files, verify
@@ -72,6 +73,18 @@ def test_a_value_without_a_colour_is_refused(tmp_path, k):
     assert (tmp_path / "x.png").exists()
     with pytest.raises(UserError, match=rf"y\.png: the label map has the value {k + 1}, and there are {k} clusters"):
         write_colour_map(tmp_path / "y.png", np.array([[0, k + 1]]), k)
+
+
+@pytest.mark.parametrize("k", [3, 255, 300])
+def test_a_coloured_map_shows_each_cluster_in_its_colour_and_reads_as_values(tmp_path, k):
+    labels = np.array([[0, 1, 2, k]])
+    write_colour_map(tmp_path / "x.png", labels, k)
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.mode == ("P" if k <= 255 else "RGB")
+        if k <= 255:
+            assert (np.asarray(image) == labels).all()
+        shown = np.asarray(image.convert("RGB"))[0]
+    assert shown.tolist() == [[0, 0, 0], *palette(k)[[0, 1, k - 1]].tolist()]
 
 
 def test_a_map_of_more_pixels_than_pillow_takes_is_read(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ So is a sound file that no job wrote there, and what was made from another versi
 leaves a line about what it read and wrote (regionflow.formats.origins).
 """
 
+import fcntl
 import gzip
 import json
 import os
@@ -11,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,10 @@ import pytest
 
 from helpers import every_stage
 from helpers.signed import change_hdf5, change_json
+from helpers.written import written
+from regionflow.base.files import PART
 from regionflow.cli import main
+from regionflow.formats import origins as origins_module
 from regionflow.formats.checksums import checksum_of
 from regionflow.formats.origins import Origin, append_origin, compact, cut, read_origins
 from regionflow.run.job import Job
@@ -32,6 +37,8 @@ ALONE = {name for name in CHECKS if "{" not in name} | {
     "named/{labeler}/{regions}/label_studio.xml",
 }
 """Kinds of which there is one file here, or equal ones: none to be swapped with."""
+OPENED: list[Path] = []
+"""What stages opened to write, below results/."""
 CHECKPOINTS = {"parts/model/checkpoint.pt", "parts/probe/checkpoint.pt"}
 """They have a checksum of their own and no line: a job that is killed leaves none."""
 NOT_READ = {
@@ -45,7 +52,10 @@ NOT_READ = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Job]]:
     folder = tmp_path_factory.mktemp("every_kind")
-    return folder / "results", every_stage.run(folder)
+    with written() as opened:
+        jobs = every_stage.run(folder)
+    OPENED[:] = sorted(path for path in opened if path.is_relative_to(folder / "results"))
+    return folder / "results", jobs
 
 
 @pytest.fixture
@@ -82,6 +92,13 @@ def test_nothing_is_wrong_with_what_the_stages_wrote(finished: tuple[Path, list[
     origins = read_origins(root)
     unknown = [path for path in files(root) if not origins.of(path.relative_to(root).as_posix())]
     assert {path.relative_to(root).as_posix() for path in unknown} == CHECKPOINTS
+
+
+def test_every_file_is_written_whole_or_not_at_all(finished: tuple[Path, list[Job]]) -> None:
+    """Under a name beside its own, which it gets when it is complete; HDF5 files by a library that is not seen here."""
+    written_by = {path.name for path in OPENED}
+    assert len(OPENED) > 100
+    assert {name for name in written_by if not name.endswith((PART, ".levels"))} == set()
 
 
 @pytest.mark.parametrize("kind", CHECKS)
@@ -260,6 +277,26 @@ def test_a_cut_line_is_dropped_and_a_kill_changes_nothing(tmp_path: Path, monkey
     assert origin_file(root).read_bytes() == before
     compact(root, growth=0)
     assert [line["outputs"] for line in lines_of(root)[1:]] == [{"a": "3"}]
+
+
+def test_who_waited_for_a_file_that_was_replaced_writes_to_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, lock, calls = tmp_path / "results", fcntl.flock, [0]
+    append_origin(root, "s", Origin({"a": "1"}, {}))
+
+    def late(file: FileIO, kind: int) -> None:
+        calls[0] += 1
+        if calls[0] == 1:  # it was compacted between being opened and being locked
+            new = origin_file(root).with_suffix(".new")
+            new.write_bytes(origin_file(root).read_bytes())
+            new.replace(origin_file(root))
+        lock(file, kind)
+
+    monkeypatch.setattr(origins_module.fcntl, "flock", late)
+    append_origin(root, "s", Origin({"b": "2"}, {}))
+    assert calls == [2]
+    assert [name for line in lines_of(root) for name in line["outputs"]] == ["a", "b"]
 
 
 def test_no_line_that_is_written_meanwhile_is_lost(tmp_path: Path) -> None:

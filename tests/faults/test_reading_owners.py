@@ -136,6 +136,10 @@ def test_a_file_that_is_open_for_writing_is_called_locked_and_stays(root: Path) 
             read_features(path, "a")
         assert "damaged" not in str(error.value)
         assert not error.value.unsound
+        with pytest.raises(SystemExit) as end:
+            main(["verify", str(root)])
+        assert end.value.code == 1
+        assert path.exists()
         other.communicate("")
     assert read_features(path, "a").image_id == "a"
 

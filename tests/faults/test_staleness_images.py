@@ -64,6 +64,17 @@ def test_other_content_is_seen_whatever_its_time(photos, time):
     assert photos.plan() == second
 
 
+def test_other_content_of_the_same_size_and_time_is_seen(photos):
+    """As unzip, `cp -p` and `rsync -t` may leave it: the time of the last change of anything cannot be set."""
+    photos.write("a", b"uno", 1_000_000_000)
+    first = photos.plan()
+    photos.write("other", b"due", 1_000_000_000)
+    one, other = (versions.Path("photos", f"{name}.png") for name in ("a", "other"))
+    assert (one.stat().st_size, one.stat().st_mtime_ns) == (other.stat().st_size, other.stat().st_mtime_ns)
+    other.replace(one)
+    assert photos.plan()["a"] != first["a"]
+
+
 def test_other_content_is_seen_where_the_first_was_never_hashed(photos):
     first = photos.plan()
     photos.write("a", b"uno")

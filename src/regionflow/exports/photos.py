@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from regionflow.base.files import whole
 from regionflow.formats.images import ImageRow, readable
 
 
@@ -114,15 +115,16 @@ def write_photo(path: Path, target: Path, how: str, upright: NDArray[np.uint8] |
         upright: pixels [H, W, 3] that are written instead, in the format of the photo's suffix (JPEG: quality 95) or as
             PNG; None to take the file as it is.
     """
-    if upright is not None:
-        chosen, more = _FORMATS.get(path.suffix.lower(), ("PNG", {}))
-        Image.fromarray(upright).save(target, format=chosen, **more)
-    elif not path.is_file():
-        target.touch()
-    elif how == "link":
-        target.symlink_to(path.resolve())
-    else:
-        shutil.copyfile(path, target)
+    with whole(target) as part:
+        if upright is not None:
+            chosen, more = _FORMATS.get(path.suffix.lower(), ("PNG", {}))
+            Image.fromarray(upright).save(part, format=chosen, **more)
+        elif not path.is_file():
+            part.touch()
+        elif how == "link":
+            part.symlink_to(path.resolve())
+        else:
+            shutil.copyfile(path, part)
 
 
 _JPEG = ("JPEG", {"quality": 95, "subsampling": 0})

@@ -40,6 +40,12 @@ def test_the_palette_has_distinct_colours_and_starts_with_okabe_ito():
     assert (colours[:7] == OKABE_ITO).all()
 
 
+def test_the_first_seven_colours_are_those_that_were_published():
+    """Okabe and Ito 2008, without black."""
+    published = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442"]
+    assert [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in palette(7).tolist()] == published
+
+
 def test_the_colours_of_many_clusters_are_far_apart_and_do_not_depend_on_their_number():
     """Shades of seven hues, as once, were as near as 13 of 255 with 42 colours."""
     colours = palette(42).astype(float)
