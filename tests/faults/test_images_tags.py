@@ -183,6 +183,13 @@ def test_a_mask_page_hides_what_it_excludes(tmp_path):
     assert (read_image(path) == expected).all()
 
 
+def test_a_tiff_of_too_many_pixels_is_refused_from_its_tags(tmp_path):
+    path = tiff(tmp_path, RGB, tile=(16, 16))
+    with pytest.raises(UnreadableImage, match=r"64 x 48 pixels are more than images\.max_megapixels = 0\.003 megapix"):
+        read_image(path, max_megapixels=0.003)
+    assert (read_image(path, max_megapixels=0.0031) == RGB).all()
+
+
 def test_pages_and_stacks_are_refused_by_number(tmp_path):
     with pytest.raises(UnreadableImage, match="3 frames or pages"):
         read_image(tiff(tmp_path, np.stack([GREY] * 3), photometric="minisblack"))
