@@ -160,12 +160,12 @@ def _step(model: MiniBatchKMeans, batch: Features) -> int:
 
 def _sample(rows: Rows, options: ClustersOptions) -> tuple[Features, int]:
     """A seeded sample over all rows, and the number of usable ones."""
-    share = min(1.0, options.init_regions / max(1, int(rows.chosen.sum())))
+    chosen, wanted = int(rows.chosen.sum()), options.init_regions
     rng = np.random.default_rng(options.seed)
     parts, usable = [rows.none()], 0
     for block in rows:
         usable += len(block)
-        parts.append(block[rng.random(len(block)) < share] if share < 1 else block)
+        parts.append(block if chosen <= wanted else block[rng.random(len(block)) < wanted / chosen])
     sample = np.concatenate(parts)
     if len(sample) < options.first_k <= usable:
         # A small sample of a small set can miss; the first rows then do.
@@ -199,7 +199,7 @@ def _assess(rows: Rows, centres: Features) -> tuple[NDArray[np.int64], float]:
         cluster, distance = predict(block, centres)
         sizes += np.bincount(cluster, minlength=len(centres))
         total += float(np.sum(distance**2))
-    return sizes, total / max(1, int(sizes.sum()))
+    return sizes, total / int(sizes.sum())
 
 
 def _silhouette(sample: Features, centres: Features, seed: int) -> float:

@@ -297,6 +297,14 @@ def test_the_silhouette_is_that_of_rows_drawn_from_the_whole_sample(monkeypatch)
     assert places[0] < 40 and places[-1] >= 360
 
 
+def test_the_silhouette_is_that_of_two_thousand_rows_at_most(monkeypatch):
+    seen = []
+    monkeypatch.setattr(clusters, "silhouette_score", lambda x, labels: seen.append(len(x)) or 0.5)
+    for n in (1999, 2000, 2001, 2500):
+        fit(blobs(n=n)[0], ClustersOptions(k=5, max_epochs=1))
+    assert seen == [1999, 2000, 2000, 2000]
+
+
 def rows(**splits):
     return {i: ImageEntry(Path(i), split) for split, ids in splits.items() for i in ids}
 
