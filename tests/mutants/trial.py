@@ -27,8 +27,8 @@ from typing import Any, Literal
 from mutant import ROOT, SOURCES, Mutant
 
 Outcome = Literal["found", "slow", "crashed", "survived", "broken", "unclear"]
-"""found: a test failed. slow: its time was over. crashed: native code did. broken: it cannot be imported, and so counts
-for nothing. unclear: something else happened, and nothing may be concluded from it."""
+"""found: a test failed. slow: its time of the processor was over. crashed: native code did. broken: it cannot be
+imported, and so counts for nothing. unclear: something else happened, and nothing may be concluded from it."""
 MEMORY = 8 << 30
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
@@ -106,7 +106,9 @@ def trial(mutant: Mutant, tests: Sequence[str], limits: Limits = Limits(), first
         happened = Trial(**json.loads(answer.read_text())) if answer.exists() else Trial()
     happened.cpu = round(used.ru_utime + used.ru_stime, 2)
     code = os.waitstatus_to_exitcode(status)
-    if not ended or code == -signal.SIGXCPU:
+    if not ended:  # it waits for something that never comes, or for a processor that others have
+        happened.outcome, happened.why = "unclear", f"not over after {limits.wall:.0f} s of the clock"
+    elif code == -signal.SIGXCPU:
         happened.outcome = "slow"
     elif code < 0:
         happened.outcome, happened.why = ("crashed" if -code in CRASHES else "unclear"), f"signal {-code}"
