@@ -90,3 +90,11 @@ def test_an_unreadable_image_has_targets_without_rows(image: NDArray[np.uint8]) 
     made = targets(embedder.embed(image, []), PartMasks.none("damaged"))
     assert made.error == "damaged"
     assert made.embeddings.shape[0] == made.index.size == 0
+
+
+def test_an_image_without_a_mask_has_no_rows_of_the_width_of_all_others(image: NDArray[np.uint8]) -> None:
+    """Some models widen their pooled features once more after the last stage."""
+    options = EmbedderOptions(model="mobilenetv3_small_050", random_seed=0)
+    embedder, everything = Embedder(options), rle.encode(np.ones((SIZE, SIZE), bool))
+    width = embedder.embed(image, [everything]).shape[1]
+    assert embedder.embed(image, []).shape == (0, width) == (0, options.width())

@@ -111,6 +111,8 @@ def test_a_student_is_read_as_written_and_can_be_fine_tuned(scenes: PartSet, tmp
     done: Distilled = Distillation(scenes, STUDENT, SHORT).run(tmp_path / "checkpoint.pt")
     path = tmp_path / "model.safetensors"
     write_student(path, done.student, {"stage": "parts_model"})
+    (tmp_path / "any").touch()
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode  # not its owner's alone
     images = torch.randn(2, 3, 24, 24)
     with torch.inference_mode():
         assert torch.equal(read_student(path)(images).levels, done.student(images).levels)
