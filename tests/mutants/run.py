@@ -48,7 +48,7 @@ MODULES: dict[str, list[str]] = {
     "labels/kmeans.py": ["unit/labels/test_kmeans.py"],
     "run/stages.py": ["unit/run/test_stages.py"],
     "sam/cleanup.py": ["unit/sam/test_cleanup.py", "unit/sam/test_masks.py"],
-    "sam/masks.py": ["unit/sam/test_masks.py"],
+    "sam/masks.py": ["unit/sam/test_full_size.py", "unit/sam/test_masks.py"],
     "sam/generator.py": ["unit/sam/test_generator_parts.py"],
 }
 COUNTED = ("found", "slow", "crashed", "survived")

@@ -153,10 +153,10 @@ def _heaviest(weights: sparse.csr_array, row: int) -> int:
 
 
 def _area(region: Region, geometry: Geometry) -> float:
-    """Pixels of a mask, or of the part of a box that lies in the image."""
+    """Pixels of a mask, or of the part of a box in the image; a box outside of it has no features to weigh."""
     if isinstance(region, dict):
         return rle.area(region)
     x, y, width, height = region
     down = min(y + height, geometry.image[0]) - max(y, 0)
     across = min(x + width, geometry.image[1]) - max(x, 0)
-    return max(down, 0.0) * max(across, 0.0)
+    return float(down * across)

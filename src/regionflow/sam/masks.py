@@ -202,8 +202,6 @@ class _Axis:
 
     def weights_of(self, first: int, last: int) -> tuple[slice, Tensor]:
         """The samples that full-size positions first to last read, and their weights [last - first, samples]."""
-        if first == last:
-            return slice(0, 0), self.weights[:0, :0]
         samples = slice(int(self.reads[0][first]), int(self.reads[1][last - 1]))
         return samples, self.weights[first:last, samples]
 

@@ -89,6 +89,19 @@ def test_the_largest_sample_is_the_largest_pixel(geometry: Geometry, mask: NDArr
             assert values[start:stop].max() == pytest.approx(dense[inside].max(), abs=1e-9)
 
 
+def test_the_pixel_beside_the_first_is_a_sample_where_it_is_the_largest() -> None:
+    """Cells of 1.4 pixels: the first pixel lies before the first centre, the second between two, the third behind."""
+    geometry = Geometry((7, 7), (5, 5), (0, 0), (5, 5), (5, 5))
+    features = np.zeros((5, 5))
+    features[:, 1:3] = 1, -5
+    mask = np.zeros((7, 7), bool)
+    mask[3, :3] = True
+    dense = geometry.interpolation_matrix(0) @ features @ geometry.interpolation_matrix(1).T
+    assert dense[3, :3].argmax() == 1
+    samples, _ = extreme_samples([rle.encode(mask)], geometry)
+    assert (samples @ features.ravel()).max() == pytest.approx(dense[3, 1])
+
+
 @pytest.mark.parametrize("patch", [7, 14])
 def test_of_each_linear_piece_along_an_axis_two_pixels_are_samples(patch: int) -> None:
     geometry = Geometry.pad_to_multiple(20 * patch, 30 * patch, patch)

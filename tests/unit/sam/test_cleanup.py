@@ -49,6 +49,15 @@ def test_what_stays_is_what_stays_of_the_original(seed: int, share: float, min_a
     assert all((rle.decode(cleaned[i]) == mask).all() for i, mask in zip(which, expected, strict=True))
 
 
+def test_of_islands_of_one_size_the_first_stays_by_the_count_of_the_whole_image() -> None:
+    """OpenCV counts components by blocks of 2 x 2 pixels: which is the first depends on where the rows begin."""
+    mask = np.zeros((14, 14), bool)
+    mask[6, 5] = mask[7, 3] = True
+    cleaned, _ = remove_small_parts([rle.encode(mask)], 2, 0.5)
+    (expected,), _ = as_the_original([mask], 2, 0.5)
+    assert expected.sum() == 1 and (rle.decode(cleaned[0]) == expected).all()
+
+
 def test_masks_without_small_parts_stay_as_they_are() -> None:
     whole = [rle.encode(rectangle(2, 3, 9, 9)), rle.encode(rectangle(20, 20, 9, 9)), rle.encode(rectangle(0, 0, 0, 0))]
     cleaned, kept = remove_small_parts(whole, 5, 0.7)
@@ -125,6 +134,7 @@ def test_logits_far_from_the_part_at_the_point_are_far_below_the_threshold(thres
     logits[:, 5, 5] = threshold + 4  # touches a corner: not connected, but beside what is
     logits[:, 2:5, 8:10] = threshold + 1
     logits[0, 7, 1] = threshold  # on the threshold is below it
+    logits[0, 3, 5:8] = threshold  # so this is no bridge
     kept = drop_islands(logits, np.array([[3, 3], [9, 4]]), threshold)
     rows, columns = np.mgrid[:9, :12]
     for one, whole, (top, left, bottom, right) in zip(kept, logits, [(2, 2, 4, 4), (2, 8, 4, 9)], strict=True):
