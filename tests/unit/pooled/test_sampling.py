@@ -60,12 +60,16 @@ def test_both_ways_give_the_sums_of_the_pixels_weights(
         np.testing.assert_allclose(weights[[row]].toarray()[0], one, atol=1e-9)
 
 
-def test_a_long_image_is_taken_pixel_by_pixel_and_an_ordinary_one_is_not() -> None:
+@pytest.mark.parametrize("size", [(50_000, 10), (10, 50_000), (1000, 800), (300, 2000), (14, 14)])
+def test_a_long_image_is_taken_pixel_by_pixel_and_an_ordinary_one_is_not(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
     """Interpolation matrices of a strip of 50,000 pixels would hold 180 million numbers."""
-    for long in ((50_000, 10), (10, 50_000)):
-        assert sampling._is_long(Geometry.pad_to_multiple(*long, 14))
-    for ordinary in ((1000, 800), (300, 2000), (14, 14)):
-        assert not sampling._is_long(Geometry.pad_to_multiple(*ordinary, 14))
+    ways: list[str] = []
+    for way in ("_by_pixels", "_by_running_sums"):
+        monkeypatch.setattr(sampling, way, lambda geometry, way=way: lambda regions: ways.append(way) or iter(()))
+    region_weights([], Geometry.pad_to_multiple(*size, 14))
+    assert ways == ["_by_pixels" if max(size) == 50_000 else "_by_running_sums"]
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
