@@ -58,6 +58,7 @@ COMMANDS = {
     "snakemake --cores 4 evaluate": f"snakemake --cores 4 {TRUTH} -n -- evaluate",
     "snakemake --cores all evaluate": f"snakemake --cores all {TRUTH} -n -- evaluate",
     "snakemake --cores all parts": f"snakemake --cores all {TREE} -n -- parts",
+    "snakemake --cores all report parts": f"snakemake --cores all {TREE} -n -- report parts",
     "snakemake --cores 16 --resources gpu=1 --configfile config/presets/part_whole.yaml "
     "--config images='{dir: imagenette2, split_from: folder}' -- parts": (
         f"snakemake --cores 16 --resources gpu=1 --configfile {ROOT}/config/presets/part_whole.yaml "

@@ -9,6 +9,7 @@ dies during a job.
 
 import contextlib
 import faulthandler
+import io
 import os
 import socket
 import sys
@@ -268,6 +269,8 @@ class Spent:
 def main(mode: str, where: str) -> None:
     """Serve the jobs that come to the socket of that path, or the one that comes from that file descriptor."""
     faulthandler.enable()  # writes to stderr, so a crash in native code is in the log of the job
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # so is what a job has printed when this process is killed
     models = ModelCache()
     watcher = Watcher()
     if mode == "--cold":

@@ -80,6 +80,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # what is printed is in a log at once, with it or without
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dispatch, "PACES", Paces({"obey": 0.001}))
     made = Run(tmp_path, cores=1)
