@@ -1,5 +1,7 @@
-"""What runs in shards use of Snakemake that is not public: tested, and pinned below 10."""
+"""What runs in shards, and large ones, use of Snakemake that is not public: tested, and pinned below 10."""
 
+import snakemake.common
+import snakemake.rules
 from functools import lru_cache
 
 from snakemake.io import _IOFile, get_flag_value, is_flagged
@@ -85,3 +87,14 @@ def whole_plan_only():
     if workflow.scheduling_settings and workflow.scheduling_settings.prioritytargets:
         return "--prioritize chooses among single jobs"
     return None
+
+
+def look_at_parameters_once():
+    """Have the parameters of an input function, or one for resources or params, looked up once, not for each job.
+
+    inspect.signature took a tenth of the time in which many small jobs were planned and chosen.
+    """
+    known = snakemake.common.get_function_params
+    if not hasattr(known, "cache_info"):
+        known = lru_cache(maxsize=1024)(known)
+        snakemake.common.get_function_params = snakemake.rules.get_function_params = known

@@ -11,6 +11,7 @@ include: "begin.smk"
 
 
 record_every_image_as_one()
+look_at_parameters_once()
 before_planning(workflow, plan_levels)
 before_planning(workflow, tell_parts_page)  # comes first: levels put other targets in the place of those asked for
 after_planning(workflow, tell_totals)

@@ -6,11 +6,14 @@ import logging.handlers
 import queue
 import sys
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import snakemake.common
 import snakemake.logging
+import snakemake.rules
 from snakemake.exceptions import WorkflowError
 from snakemake.jobs import Job
 from snakemake.scheduling.job_scheduler import JobRateLimiter, JobScheduler
@@ -22,6 +25,8 @@ from regionflow.run.handover import RUN
 from snakemake_executor_plugin_regionflow import Executor, internals
 from snakemake_executor_plugin_regionflow.internals import with_bell, without_rate_limit
 from snakemake_logger_plugin_regionflow import UnhurriedQueue
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(("rate", "stays"), [("100/1s", False), ("5/1s", True), ("100/1m", True)])
@@ -217,3 +222,19 @@ def test_what_ctrl_c_has_ended_is_no_error_to_tell_of(cancelled: bool, monkeypat
     ended.set_exception(WorkflowError("killed"))
     executor._callback(SimpleNamespace(job=None), ended)
     assert told == ["handled" if cancelled else "reported"]
+
+
+def test_parameters_of_functions_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (snakemake.common, snakemake.rules):
+        monkeypatch.setattr(module, "get_function_params", snakemake.common.get_function_params)
+    rules: dict[str, Any] = {"workflow": SimpleNamespace(modifier_stack=[None])}
+    exec((ROOT / "rules/internals.smk").read_text(), rules)
+    rules["look_at_parameters_once"]()
+    rules["look_at_parameters_once"]()
+    told = {"attempt": 2, "threads": 3}
+    for function, expected in ((lambda wildcards, attempt: 0, {"attempt": 2}), (lambda wildcards, **more: 0, told)):
+        assert snakemake.common.get_input_function_aux_params(function, told) == expected
+        with monkeypatch.context() as without:
+            without.setattr(inspect, "signature", None)
+            assert snakemake.common.get_input_function_aux_params(function, told) == expected
+            assert "wildcards" in snakemake.rules.get_function_params(function)
