@@ -1,10 +1,11 @@
 """results/images.tsv: every image of the set with its size and hash, or the reason why it cannot be read."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from regionflow.base.errors import BadFile
 from regionflow.base.files import write_table
@@ -15,6 +16,19 @@ TRAIN = "train"
 
 Status = Literal["ok", "unreadable"]
 NUMBERS = ("height", "width", "bytes", "modified")
+
+
+class HasSplit(Protocol):
+    """An image of a set, of which the split is asked."""
+
+    @property
+    def split(self) -> str:
+        """Name of the split, "" for none."""
+
+
+def plain_split(split: str) -> str:
+    """The name of a split in one form of its letters (NFKC), with single blanks between its words and none around."""
+    return " ".join(unicodedata.normalize("NFKC", split).split())
 
 
 @dataclass(frozen=True)

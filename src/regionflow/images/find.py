@@ -7,14 +7,13 @@ cannot be an id is left out and told.
 
 import hashlib
 import importlib.util
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from regionflow.formats.images import TRAIN
+from regionflow.formats.images import TRAIN, plain_split
 from regionflow.images.errors import ImageListError
 from regionflow.images.folder import Walk, told_suffixes, walk
 from regionflow.images.names import collisions, shown, why_not_an_id
@@ -126,7 +125,7 @@ def _one_spelling(entries: Iterable[tuple[str, ImageEntry]]) -> Iterator[tuple[s
     """
     spelling = {TRAIN: TRAIN, "training": TRAIN}
     for image, entry in entries:
-        split = " ".join(unicodedata.normalize("NFKC", entry.split).split())
+        split = plain_split(entry.split)
         yield image, entry._replace(split=spelling.setdefault(split.casefold(), split))
 
 

@@ -1,21 +1,10 @@
 """Which images the centres are fitted to. Splits are matched without case and blanks."""
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Protocol
 
 from regionflow.base.errors import UserError
-from regionflow.formats.images import TRAIN
-
-
-class HasSplit(Protocol):
-    """An image of a set, of which the split is asked."""
-
-    @property
-    def split(self) -> str:
-        """Name of the split, "" for none."""
-
+from regionflow.formats.images import TRAIN, HasSplit, plain_split
 
 TRAIN_NAMES = (TRAIN, "training")
 
@@ -59,7 +48,7 @@ def _chosen(images: Mapping[str, HasSplit], splits: list[str] | None) -> tuple[l
 
 
 def _key(split: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", split).split()).casefold()
+    return plain_split(split).casefold()
 
 
 def _counts(images: Mapping[str, HasSplit]) -> dict[str, int]:

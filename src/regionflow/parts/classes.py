@@ -1,18 +1,9 @@
 """Which images are trained on, and their classes: the folders that they lie in."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from regionflow.base.errors import UserError
-from regionflow.formats.images import TRAIN
-
-
-class HasSplit(Protocol):
-    """An image of a set, of which the split is asked."""
-
-    @property
-    def split(self) -> str:
-        """Name of the split, "" for none."""
+from regionflow.formats.images import TRAIN, HasSplit
 
 
 def trained_on(splits: Sequence[str]) -> list[int]:
